@@ -1,0 +1,1 @@
+"""Measurements: model and prompts in, records out. No storage, no scheduler, no screen."""
