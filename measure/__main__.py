@@ -1,0 +1,222 @@
+"""`python -m measure REQUEST [--out FILE]`: measure on a machine with torch and transformers alone.
+
+REQUEST is a JSON file, or `-` for standard input:
+
+    {"models": ["path/or/org/name@revision", ...],   what to measure
+     "base": "...", "reference": "...", "shared_comparator": "...", "teacher": "...",   optional
+     "seeds": [0, 1, 2, 123], "bank": "bank512", "prompts": "canonical40",   optional, the defaults
+     "dtype": "float32", "device": "cpu", "batch_size": 20}                  optional
+
+Out come JSON lines: `model`, `comparison`, `measurement`, a `unit` with all its records, and
+`failure` for a model that could not be measured. A line is whole or not there, so a file given by
+`--out` is taken up again where it broke off. `cicatrix take FILE` appends it to a lake, once.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from tqdm import tqdm
+
+from measure import models, prompts, run, sources
+from measure.errors import BadInput, OutOfMemory
+from measure.request import DEFAULT_SEEDS, parse_seeds
+
+ROLES = ("base", "reference", "shared_comparator", "teacher")
+KEYS = {"models", "seeds", "bank", "prompts", "dtype", "device", "batch_size", *ROLES}
+
+
+class Journal:
+    """The JSON lines written so far, and those to come."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._file: IO[str]
+        self.units: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        self._written: set[str] = set()
+        if path is None:
+            self._file = sys.stdout
+            return
+        if path.exists():
+            self._read(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def _read(self, path: Path) -> None:
+        """Take up whole lines and cut off a torn one: what it held is measured again."""
+        whole = 0
+        with path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._take(json.loads(line))
+                whole += len(line)
+        with path.open("r+b") as file:
+            file.truncate(whole)
+
+    def _take(self, line: dict[str, Any]) -> None:
+        if line["line"] == "unit":
+            units = self.units.setdefault(line["measurement_id"], {})
+            units[line["unit"]] = line["records"]
+        elif line["line"] == "discard":
+            self.units.pop(line["measurement_id"], None)
+        self._written.add(_key(line))
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Append a line and hand it to the system, unless it is there already."""
+        if line["line"] != "discard" and _key(line) in self._written:
+            return
+        self._take(line)
+        self._file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+        self._file.flush()
+
+    def texts(self, job: run.Job) -> dict[str, str]:
+        """The continuations that a completed `template` job scored, by prompt id."""
+        units = self.units[job.measurement.measurement_id].values()
+        return {record["prompt_id"]: record["text"] for unit in units for record in unit}
+
+
+def _key(line: Mapping[str, Any]) -> str:
+    named = ("line", "measurement_id", "unit", "model_id", "derivative_id", "role", "model_ref")
+    return json.dumps([line.get(name) for name in named])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure a request; 0 if all of it was, 1 if a model failed, 2 for a request that is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m measure", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("request", help="a JSON file, or - for standard input")
+    parser.add_argument("--out", type=Path, help="a JSON-lines file, continued if it exists")
+    given = parser.parse_args(arguments)
+    try:
+        request = _read_request(given.request)
+        settings = _settings(request)
+        journal = Journal(given.out)
+    except BadInput as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except (json.JSONDecodeError, OSError, KeyError) as error:
+        sys.stderr.write(f"error: {given.out} cannot be continued ({error}): give another --out\n")
+        return 2
+    failures = _measure_all(request, settings, journal)
+    for ref, reason in failures.items():
+        sys.stderr.write(f"failed: {ref}: {reason}\n")
+    return 1 if failures else 0
+
+
+def _read_request(name: str) -> dict[str, Any]:
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        request = json.loads(text)
+    except (OSError, json.JSONDecodeError) as error:
+        raise BadInput(f"request {name!r} is no readable JSON ({error})") from error
+    if not isinstance(request, dict) or not isinstance(request.get("models"), list):
+        raise BadInput(f'request {name!r} lists no models: give {{"models": ["folder"]}}')
+    if unknown := sorted(set(request) - KEYS):
+        raise BadInput(
+            f"request {name!r} has an unknown key {unknown[0]!r}: give {', '.join(sorted(KEYS))}"
+        )
+    return request
+
+
+def _settings(request: dict[str, Any]) -> run.Settings:
+    batch_size = request.get("batch_size", 20)
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise BadInput(f"batch_size {batch_size!r} is no whole number of 1 or more")
+    return run.Settings(
+        bank=prompts.load(request.get("bank", "bank512")),
+        canonical=prompts.load(request.get("prompts", "canonical40")),
+        seeds=parse_seeds(request.get("seeds", list(DEFAULT_SEEDS))),
+        dtype=request.get("dtype", "float32"),
+        device_kind=_device(request).split(":")[0],
+        batch_size=batch_size,
+    )
+
+
+def _device(request: dict[str, Any]) -> str:
+    return str(request.get("device") or models.pick_device())
+
+
+def _measure_all(
+    request: dict[str, Any], settings: run.Settings, journal: Journal
+) -> dict[str, str]:
+    """Reasons of the models that failed, by reference."""
+    failures: dict[str, str] = {}
+    base_ref = request.get("base")
+    others = [str(request[role]) for role in ROLES[1:] if request.get(role)]
+    ordered = dict.fromkeys([*([base_ref] if base_ref else []), *request["models"], *others])
+    texts: dict[str, str] | None = None
+    ids: dict[str, str] = {}
+    for ref in ordered:
+        try:
+            source = sources.find(ref)
+            model = models.load(source, device=_device(request), dtype=settings.dtype)
+            journal.write({"line": "model", **asdict(model.card)})
+            ids[ref] = source.model_id
+            own = run.own_jobs(source.model_id, settings)
+            for job in own:
+                _measure(model, job, journal)
+            if ref == base_ref:
+                texts = journal.texts(own[1])
+            if texts is not None:
+                _measure(model, run.forced_job(source.model_id, settings, texts), journal)
+        except (BadInput, OutOfMemory, ConnectionError) as error:
+            failures[ref] = str(error)
+            journal.write({"line": "failure", "model_ref": ref, "reason": str(error)})
+    _write_comparisons(request, ids, journal)
+    return failures
+
+
+def _measure(model: models.CausalLM, job: run.Job, journal: Journal) -> None:
+    """All units of a job; out of memory starts it again at half the batch."""
+    while True:
+        measurement = job.measurement
+        journal.write(
+            {"line": "measurement", "models": dict(measurement.models), **measurement.row()}
+        )
+        done = journal.units.get(measurement.measurement_id, {})
+        bar = tqdm(total=job.n_passes, unit="prompt", file=sys.stderr, disable=None)
+        bar.set_description(f"{model.card.label} {measurement.method}")
+        try:
+            for result in run.measure_units(model, job, done.keys(), bar.update):
+                line = {"line": "unit", "measurement_id": measurement.measurement_id}
+                line |= {"unit": result.unit, "table": result.table}
+                line |= {"duration_s": result.duration_s, "records": result.rows()}
+                journal.write(line)
+            return
+        except OutOfMemory as error:
+            if measurement.batch_size == 1:
+                raise
+            half = max(1, min(error.batch_size, measurement.batch_size) // 2)
+            journal.write(
+                {
+                    "line": "discard",
+                    "measurement_id": measurement.measurement_id,
+                    "batch_size": half,
+                }
+            )
+            job = job.with_batch_size(half)
+        finally:
+            bar.close()
+
+
+def _write_comparisons(request: dict[str, Any], ids: dict[str, str], journal: Journal) -> None:
+    for ref in request["models"]:
+        for role in ROLES:
+            other = request.get(role)
+            if ref in ids and other in ids and ref != other:
+                journal.write(
+                    {
+                        "line": "comparison",
+                        "derivative_id": ids[ref],
+                        "role": role,
+                        "model_id": ids[other],
+                    }
+                )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,228 @@
+"""Functional templates: the shape of the top logit gaps beyond what pure noise gives.
+
+With z_(1) >= z_(2) >= ... the sorted logits of a token, gap k is G_k = z_(k) - z_(k+1). The top of
+a large vocabulary behaves like a Poisson point process (PPP), whose gaps are independent
+exponentials of mean beta / k. Per token, with K = 20 gaps of the top 21 logits:
+
+    beta = (1/K) sum_k k G_k        the maximum-likelihood fit
+    R_k  = G_k - beta / k           the PPP residual
+
+A prompt's template is the mean of R over its tokens. Gaps are unchanged by log-softmax and scale
+with 1 / temperature, so they compare at temperature 1 only.
+
+Source: Coslett 2026 (family-graded scars); the fit is OUR DEFINITION: plain least squares on 1/k
+is excluded by the published shares of G_1.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from measure.models import CausalLM
+from measure.prompts import Prompt, PromptSet
+from measure.records import Mode, PromptTemplate
+from measure.request import Measurement, text_set_sha256
+
+METHOD = "template"
+VERSION = 1  # raise it when a number changes: it is part of a measurement's id
+K = 20  # gaps, from the top 21 logits
+MAX_NEW_TOKENS = 64
+MIN_TOKENS = 16
+BLOCK_TOKENS = 8
+N_SPLITS = 100
+PROMPTS_PER_UNIT = 20
+Progress = Callable[[int], None]
+Gaps = Float[NDArray[np.float64], "tokens k"]
+
+
+def plan(
+    model_id: str,
+    prompts: PromptSet,
+    *,
+    texts: Mapping[str, str] | None = None,
+    dtype: str = "float32",
+    device_kind: str = "cpu",
+    batch_size: int = 20,
+) -> Measurement:
+    """Templates of one model: on its own greedy text, or forced on given `texts` by prompt id."""
+    count = len(prompts.prompts)
+    starts = range(0, count, PROMPTS_PER_UNIT)
+    return Measurement(
+        method=METHOD,
+        method_version=VERSION,
+        models={"model": model_id},
+        prompt_set=prompts.name,
+        prompt_set_sha256=prompts.sha256,
+        dtype=dtype,
+        device_kind=device_kind,
+        options={
+            "mode": "free" if texts is None else "forced",
+            "ppp_fit": "ml",
+            "k": K,
+            "max_new_tokens": MAX_NEW_TOKENS,
+            "min_tokens": MIN_TOKENS,
+        },
+        text_sha256=None if texts is None else text_set_sha256(texts),
+        units=tuple(f"prompts-{s:03d}-{min(s + PROMPTS_PER_UNIT, count) - 1:03d}" for s in starts),
+        batch_size=batch_size,
+    )
+
+
+def gaps_of(top: Float[torch.Tensor, "tokens k_plus_1"]) -> Gaps:
+    """G_k = z_(k) - z_(k+1) of sorted fp32 logits, in float64."""
+    sorted_logits = top.double().cpu().numpy()
+    return sorted_logits[:, :-1] - sorted_logits[:, 1:]
+
+
+def ppp_scale(gaps: Gaps) -> Float[NDArray[np.float64], " tokens"]:
+    """beta of each token, logits: the mean of k G_k."""
+    return (gaps * np.arange(1, gaps.shape[1] + 1)).mean(1)
+
+
+def ppp_residual(gaps: Gaps) -> Gaps:
+    """R_k = G_k - beta / k; sum_k k R_k = 0 for every token."""
+    return gaps - ppp_scale(gaps)[:, None] / np.arange(1, gaps.shape[1] + 1)
+
+
+def delta_norms(gaps: Gaps) -> Float[NDArray[np.float64], " tokens"]:
+    """G_3 / (G_2 + G_3 + G_4) of the tokens where the denominator is not 0."""
+    total = gaps[:, 1:4].sum(1)
+    return gaps[total > 0, 2] / total[total > 0]
+
+
+def split_half_distance(residuals: Gaps, rng: np.random.Generator) -> float | None:
+    """Mean over 100 random halves of 8-token blocks of the L2 distance of the halves' means.
+
+    None with fewer than two blocks. With an odd number of blocks one half has one more.
+    """
+    starts = np.arange(0, len(residuals), BLOCK_TOKENS)
+    if len(starts) < 2:
+        return None
+    sums = np.add.reduceat(residuals, starts)
+    sizes = np.diff(np.append(starts, len(residuals)))
+    order = rng.permuted(np.tile(np.arange(len(starts)), (N_SPLITS, 1)), axis=1)
+    first = np.zeros((N_SPLITS, len(starts)))
+    np.put_along_axis(first, order[:, : len(starts) // 2], 1.0, axis=1)
+    means = [half @ sums / (half @ sizes)[:, None] for half in (first, 1 - first)]
+    return float(np.linalg.norm(means[0] - means[1], axis=1).mean())
+
+
+def measure_unit(
+    model: CausalLM,
+    prompts: PromptSet,
+    unit: str,
+    batch_size: int,
+    progress: Progress,
+    texts: Mapping[str, str] | None = None,
+) -> Iterator[PromptTemplate]:
+    """The records of one chunk of prompts."""
+    first, last = (int(part) for part in unit.removeprefix("prompts-").split("-"))
+    chunk = prompts.prompts[first : last + 1]
+    for start in range(0, len(chunk), batch_size):
+        batch = chunk[start : start + batch_size]
+        if texts is None:
+            scored = _score_free(model, batch)
+        else:
+            scored = _score_forced(model, batch, texts)
+        for prompt, (n_prompt, text, gaps) in zip(batch, scored, strict=True):
+            yield _record(prompt, "free" if texts is None else "forced", n_prompt, text, gaps)
+        progress(len(batch))
+
+
+def _score_free(model: CausalLM, prompts: Sequence[Prompt]) -> Iterator[tuple[int, str, Gaps]]:
+    """(prompt tokens, greedy text, gaps) of each prompt; the token that ends a text is not scored."""
+    rows = [model.encode(prompt.text) for prompt in prompts]
+    tops, chosen = greedy(model, rows)
+    for index, row in enumerate(rows):
+        new_ids = chosen[index]
+        text = model.continuation(row, new_ids)
+        yield len(row), text, gaps_of(tops[index, : len(new_ids)])
+
+
+@torch.inference_mode()
+def greedy(
+    model: CausalLM, rows: Sequence[Sequence[int]]
+) -> tuple[Float[torch.Tensor, "batch tokens k_plus_1"], list[list[int]]]:
+    """Continue each row greedily by the fp32 logits; top 21 logits of each step, tokens before EOS."""
+    batch = model.pad(rows, side="left")
+    cache: Any = model.new_cache()
+    ended = torch.zeros(len(rows), dtype=torch.bool, device=model.device)
+    eos = torch.tensor(sorted(model.eos_ids), dtype=torch.long, device=model.device)
+    chosen: list[list[int]] = [[] for _ in rows]
+    tops: list[torch.Tensor] = []
+    for _ in range(MAX_NEW_TOKENS):
+        last = model.states(batch, cache).after_norm[:, -1]
+        values, indices = model.top_logits(last, K + 1)
+        tops.append(values)
+        best = indices[:, 0]
+        ended |= torch.isin(best, eos)
+        for index, (token, is_over) in enumerate(zip(best.tolist(), ended.tolist(), strict=True)):
+            if not is_over:
+                chosen[index].append(token)
+        if bool(ended.all()):
+            break
+        grown = torch.cat([batch.mask, torch.ones_like(batch.mask[:, :1])], dim=1)
+        batch = type(batch)(best[:, None], grown)
+    return torch.stack(tops, dim=1), chosen
+
+
+def _score_forced(
+    model: CausalLM, prompts: Sequence[Prompt], texts: Mapping[str, str]
+) -> Iterator[tuple[int, str, Gaps]]:
+    """Gaps on given continuations; a token belongs to the text its first character lies in."""
+    rows: list[list[int]] = []
+    positions: list[list[int]] = []
+    for prompt in prompts:
+        ids, starts = model.encode_with_starts(prompt.text + texts.get(prompt.prompt_id, ""))
+        rows.append(ids)
+        # Logits at position p - 1 are of token p, so the first token of all cannot be scored.
+        positions.append([p for p, s in enumerate(starts) if s >= len(prompt.text) and p > 0])
+    states = model.states(model.pad(rows)).after_norm
+    where = [(b, p - 1) for b, row in enumerate(positions) for p in row]
+    if where:
+        index = torch.tensor(where, device=model.device)
+        top = model.top_logits(states[index[:, 0], index[:, 1]], K + 1)[0]
+    else:
+        top = torch.empty((0, K + 1))
+    ends = np.cumsum([len(row) for row in positions])
+    for prompt, row, picked, end in zip(prompts, rows, positions, ends, strict=True):
+        gaps = gaps_of(top[end - len(picked) : end])
+        yield len(row) - len(picked), texts.get(prompt.prompt_id, ""), gaps
+
+
+def _record(prompt: Prompt, mode: Mode, n_prompt: int, text: str, gaps: Gaps) -> PromptTemplate:
+    residuals = ppp_residual(gaps)
+    deltas = delta_norms(gaps)
+    is_finite = bool(np.isfinite(gaps).all())
+    is_scored = len(gaps) > 0 and is_finite
+    rng = np.random.default_rng(int(hashlib.sha256(prompt.prompt_id.encode()).hexdigest()[:16], 16))
+    return PromptTemplate(
+        mode=mode,
+        prompt_id=prompt.prompt_id,
+        category=prompt.category,
+        n_prompt_tokens=n_prompt,
+        n_tokens=len(gaps),
+        beta_mean=float(ppp_scale(gaps).mean()) if is_scored else None,
+        template=tuple(residuals.mean(0).tolist()) if is_scored else None,
+        delta_norm_mean=float(deltas.mean()) if is_scored and len(deltas) else None,
+        n_delta_norm=len(deltas) if is_finite else 0,
+        zero_gap_frac=float((gaps == 0).mean()) if is_scored else None,
+        split_half_distance=split_half_distance(residuals, rng) if is_scored else None,
+        text=text,
+        text_sha256=hashlib.sha256(text.encode()).hexdigest(),
+        reason=_why(len(gaps), is_finite, mode),
+    )
+
+
+def _why(n_tokens: int, is_finite: bool, mode: Mode) -> str | None:
+    if not is_finite:
+        return "the logits are not finite"
+    if n_tokens < MIN_TOKENS:
+        kind = "its own greedy text" if mode == "free" else "the given text"
+        return f"{n_tokens} tokens in {kind}, {MIN_TOKENS} are needed"
+    return None

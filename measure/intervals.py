@@ -1,0 +1,43 @@
+"""Intervals by bootstrap, nulls by sign flips: seeded, vectorised, the unit named by the caller."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+N_RESAMPLES = 10_000
+# Resamples held at once: 500 of 40 prompts by 20 gaps are 3 MB.
+CHUNK = 500
+SEED = 42
+
+Sample = Float[NDArray[np.float64], "units dims"]
+
+
+def bootstrap_interval(
+    values: Sample, statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> tuple[float, float]:
+    """Percentile 2.5 and 97.5 of a statistic of the mean over resampled units (rows).
+
+    `statistic` maps means of shape [resamples, dims] to one number a resample.
+    """
+    rng = np.random.default_rng(SEED)
+    n_units = len(values)
+    drawn: list[NDArray[np.float64]] = []
+    for start in range(0, N_RESAMPLES, CHUNK):
+        size = min(CHUNK, N_RESAMPLES - start)
+        counts = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=size)
+        drawn.append(statistic(counts @ values / n_units))
+    low, high = np.percentile(np.concatenate(drawn), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def sign_flip_null(values: Sample) -> Float[NDArray[np.float64], " resamples"]:
+    """L2 norms of the mean of rows under 10,000 random sign vectors: no consistent direction."""
+    rng = np.random.default_rng(SEED)
+    norms: list[NDArray[np.float64]] = []
+    for start in range(0, N_RESAMPLES, CHUNK):
+        size = min(CHUNK, N_RESAMPLES - start)
+        signs = rng.choice([-1.0, 1.0], size=(size, len(values)))
+        norms.append(np.linalg.norm(signs @ values / len(values), axis=1))
+    return np.concatenate(norms)

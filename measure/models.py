@@ -1,0 +1,349 @@
+"""Loading, tokenising, hooking: the only file that knows transformers.
+
+Every logit is computed here in fp32: the state after the final norm, cast to fp32, times the fp32
+unembedding, then the model's own scale and soft-cap. bf16 logits near 20 are good only to 1/8,
+which makes a third of the top-20 gaps exactly 0.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
+
+from measure.errors import BadInput, OutOfMemory
+from measure.records import ModelCard
+from measure.request import sha256_of
+from measure.sources import FAMILIES, Source, safetensors_header
+
+transformers_logging.set_verbosity_error()
+transformers_logging.disable_progress_bar()
+logging.getLogger("transformers").setLevel(logging.ERROR)
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+FINAL_NORMS = ("norm", "ln_f", "final_layernorm", "final_layer_norm")
+# Logits held at once while scoring: 2**25 fp32 values are 128 MiB.
+MAX_LOGITS = 2**25
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Residual stream around the final norm, fp32."""
+
+    before_norm: Float[Tensor, "batch tokens d_model"]  # site A
+    after_norm: Float[Tensor, "batch tokens d_model"]  # site B
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Token ids padded to one length, and which of them are real."""
+
+    ids: Int[Tensor, "batch tokens"]
+    mask: Bool[Tensor, "batch tokens"]
+
+
+class CausalLM:
+    """A decoder with an fp32 head and hooks at both sides of its final norm."""
+
+    def __init__(
+        self, model: Any, tokenizer: PreTrainedTokenizerFast, card: ModelCard, device: str
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.card = card
+        self.device = torch.device(device)
+        self.decoder = model.get_decoder() if hasattr(model, "get_decoder") else model.base_model
+        self.final_norm = _final_norm(self.decoder, card)
+        head = model.get_output_embeddings()
+        self._unembedding = head.weight.detach().float()
+        self._bias = None if getattr(head, "bias", None) is None else head.bias.detach().float()
+
+    @property
+    def eos_ids(self) -> frozenset[int]:
+        """Tokens that end a text, by the model's generation configuration or its tokenizer."""
+        declared = getattr(self.model.generation_config, "eos_token_id", None)
+        if declared is None:
+            declared = self.tokenizer.eos_token_id
+        if declared is None:
+            return frozenset()
+        return frozenset(declared if isinstance(declared, list) else [declared])
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a raw text with the special tokens the tokenizer adds by itself."""
+        return self.tokenizer(text)["input_ids"]  # pyright: ignore[reportReturnType]
+
+    def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
+        """Token ids, and the index of each token's first character (-1 for added specials)."""
+        encoded = self.tokenizer(
+            text, return_offsets_mapping=True, return_special_tokens_mask=True
+        )
+        ids: list[int] = encoded["input_ids"]  # pyright: ignore[reportAssignmentType]
+        offsets: list[tuple[int, int]] = encoded["offset_mapping"]  # pyright: ignore[reportAssignmentType]
+        added: list[int] = encoded["special_tokens_mask"]  # pyright: ignore[reportAssignmentType]
+        # A special token written in the text itself (such as <think>) has an extent; an added
+        # one (BOS) has none.
+        starts = [
+            -1 if special and start == end else start
+            for (start, end), special in zip(offsets, added, strict=True)
+        ]
+        return ids, starts
+
+    def continuation(self, prompt_ids: Sequence[int], new_ids: Sequence[int]) -> str:
+        """The text that `new_ids` add to the prompt, blanks at the seam kept."""
+        before = self.tokenizer.decode(list(prompt_ids), clean_up_tokenization_spaces=False)
+        whole = self.tokenizer.decode(
+            [*prompt_ids, *new_ids], clean_up_tokenization_spaces=False
+        )
+        if isinstance(before, str) and isinstance(whole, str) and whole.startswith(before):
+            return whole[len(before) :]
+        return str(self.tokenizer.decode(list(new_ids), clean_up_tokenization_spaces=False))
+
+    def pad(self, rows: Sequence[Sequence[int]], side: str = "right") -> Batch:
+        """Pad rows of ids to the longest; the pad value is masked, so any valid id serves."""
+        longest = max(len(row) for row in rows)
+        ids = torch.zeros((len(rows), longest), dtype=torch.long)
+        mask = torch.zeros((len(rows), longest), dtype=torch.bool)
+        for index, row in enumerate(rows):
+            where = slice(0, len(row)) if side == "right" else slice(longest - len(row), longest)
+            ids[index, where] = torch.tensor(row, dtype=torch.long)
+            mask[index, where] = True
+        return Batch(ids.to(self.device), mask.to(self.device))
+
+    @torch.inference_mode()
+    def states(self, batch: Batch, cache: DynamicCache | None = None) -> States:
+        """One forward pass; with a cache, `batch.ids` are the new tokens, `batch.mask` covers all."""
+        caught: dict[str, Tensor] = {}
+
+        def catch_input(_: nn.Module, args: tuple[Tensor, ...]) -> None:
+            caught["before"] = args[0]
+
+        def catch_output(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
+            caught["after"] = output
+
+        positions = (batch.mask.long().cumsum(-1) - 1).clamp(min=0)[:, -batch.ids.shape[1] :]
+        handles = [
+            self.final_norm.register_forward_pre_hook(catch_input),
+            self.final_norm.register_forward_hook(catch_output),
+        ]
+        with _out_of_memory_named(len(batch.ids)):
+            try:
+                self.decoder(
+                    input_ids=batch.ids,
+                    attention_mask=batch.mask.long(),
+                    position_ids=positions,
+                    past_key_values=cache,
+                    use_cache=cache is not None,
+                )
+            finally:
+                for handle in handles:
+                    handle.remove()
+        return States(caught["before"].float(), caught["after"].float())
+
+    @torch.inference_mode()
+    def logits(self, after_norm: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
+        """fp32 logits of states after the final norm, with the model's own scale and soft-cap."""
+        config = self.model.config
+        logits = F.linear(after_norm.float(), self._unembedding, self._bias)
+        if (scale := getattr(config, "logit_scale", None)) is not None:  # Cohere multiplies
+            logits = logits * scale
+        if (divisor := getattr(config, "logits_scaling", None)) is not None:  # Granite divides
+            logits = logits / divisor
+        if (cap := getattr(config, "final_logit_softcapping", None)) is not None:  # Gemma2
+            logits = cap * torch.tanh(logits / cap)
+        return logits
+
+    @torch.inference_mode()
+    def top_logits(
+        self, after_norm: Float[Tensor, "rows d_model"], k: int
+    ) -> tuple[Float[Tensor, "rows k"], Int[Tensor, "rows k"]]:
+        """The k largest fp32 logits of each state and their tokens, never all at once."""
+        chunk = max(1, MAX_LOGITS // self._unembedding.shape[0])
+        with _out_of_memory_named(len(after_norm)):
+            parts = [self.logits(rows).topk(k) for rows in after_norm.split(chunk)]
+        return (
+            torch.cat([part.values for part in parts]),
+            torch.cat([part.indices for part in parts]),
+        )
+
+    def new_cache(self) -> DynamicCache:
+        """An empty key-value cache fit for the model's attention layers."""
+        return DynamicCache(config=self.model.config)
+
+
+@contextlib.contextmanager
+def _out_of_memory_named(batch_size: int) -> Iterator[None]:
+    """Turn the allocator's errors, which differ by device, into ours."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(batch_size) from error
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error):  # the CPU allocator has no class of its own
+            raise OutOfMemory(batch_size) from error
+        raise
+
+
+def pick_device() -> str:
+    """The first GPU if there is one, else the CPU."""
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
+
+
+def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
+    """Load a checked source and refuse what would measure something else than the model.
+
+    Raises:
+        BadInput: weights missing or not finite, a tokenizer that does not fit, a head whose
+            arithmetic is unknown here, or an unknown architecture.
+    """
+    if dtype not in DTYPES:
+        raise BadInput(f"dtype {dtype!r} is unknown: give one of {', '.join(DTYPES)}")
+    where: dict[str, Any] = {} if source.gguf_file is None else {"gguf_file": source.gguf_file}
+    safe: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True, **where}
+    tokenizer = _load_tokenizer(source, safe)
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            source.folder,
+            dtype=DTYPES[dtype],
+            use_safetensors=True if source.gguf_file is None else None,
+            output_loading_info=True,
+            **safe,
+        )
+    except ImportError as error:
+        raise BadInput(
+            f"model {source.ref!r} needs an extra that is not installed ({_one_line(error)}): "
+            "install `cicatrix[gguf]`"
+        ) from error
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
+        raise BadInput(
+            f"model {source.ref!r} could not be loaded by transformers ({_one_line(error)})"
+        ) from error
+    _refuse_missing(source, info)
+    _refuse_not_finite(source, model)
+    model.eval().to(device)
+    loaded = CausalLM(model, tokenizer, _card(source, model, tokenizer), device)
+    _refuse_misfit_tokenizer(source, loaded)
+    _refuse_unknown_head(source, loaded, dtype)
+    return loaded
+
+
+def _load_tokenizer(source: Source, safe: dict[str, Any]) -> PreTrainedTokenizerFast:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source.folder, **safe)
+    except ImportError as error:
+        raise BadInput(
+            f"model {source.ref!r} needs an extra that is not installed ({_one_line(error)}): "
+            "install `cicatrix[gguf]`"
+        ) from error
+    except Exception as error:  # noqa: BLE001  the Rust tokenizers raise bare Exception
+        raise BadInput(
+            f"the tokenizer of {source.ref!r} could not be loaded ({_one_line(error)}): "
+            "give a folder with tokenizer.json"
+        ) from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise BadInput(
+            f"the tokenizer of {source.ref!r} gives no character offsets: "
+            "give a folder with tokenizer.json"
+        )
+    return tokenizer
+
+
+def _one_line(error: BaseException, limit: int = 200) -> str:
+    return " ".join(str(error).split())[:limit] or type(error).__name__
+
+
+def _refuse_missing(source: Source, info: dict[str, Any]) -> None:
+    missing = sorted(info.get("missing_keys") or ())
+    wrong = sorted(str(key) for key in info.get("mismatched_keys") or ())
+    if missing or wrong:
+        raise BadInput(
+            f"model {source.ref!r}: its weight files do not hold what its configuration wants "
+            f"({len(missing)} tensors missing, {len(wrong)} of another shape, such as "
+            f"{(missing + wrong)[0]!r}): give the complete checkpoint"
+        )
+
+
+def _refuse_not_finite(source: Source, model: nn.Module) -> None:
+    for name, weights in model.named_parameters():
+        if not bool(torch.isfinite(weights).all()):
+            raise BadInput(
+                f"model {source.ref!r} has NaN or infinite weights in {name!r}: "
+                "the checkpoint is damaged; give another"
+            )
+
+
+def _refuse_misfit_tokenizer(source: Source, model: CausalLM) -> None:
+    highest, rows = max(model.tokenizer.get_vocab().values()), model.card.vocab_size
+    if highest >= rows:
+        raise BadInput(
+            f"the tokenizer of {source.ref!r} has token ids up to {highest:,}, its model only "
+            f"{rows:,} embeddings: give the tokenizer this model was trained with"
+        )
+
+
+def _refuse_unknown_head(source: Source, model: CausalLM, dtype: str) -> None:
+    """Our head against the model's own on a few tokens: an unknown scale or cap would show here."""
+    batch = model.pad([list(range(min(8, model.card.vocab_size)))])
+    with torch.inference_mode():
+        own = model.model(input_ids=batch.ids, attention_mask=batch.mask.long()).logits.float()
+    ours = model.logits(model.states(batch).after_norm)
+    if own.shape != ours.shape or not bool(torch.isfinite(own).all()):
+        raise BadInput(f"model {source.ref!r} gives logits that are not finite: it cannot be used")
+    # The model's own head rounds to its storage type; 2^-7 is bf16's step next to 1.
+    relative = 1e-4 if dtype == "float32" else 2**-5
+    off, scale = (own - ours).abs().max().item(), own.abs().max().item()
+    if off > relative * max(1.0, scale):
+        raise BadInput(
+            f"model {source.ref!r} ({model.card.architecture}) makes its logits in a way not known "
+            f"here (ours differ by {off:.3g} of {scale:.3g}): its head needs support in "
+            "measure/models.py before its gaps mean anything"
+        )
+
+
+def _final_norm(decoder: nn.Module, card: ModelCard) -> nn.Module:
+    for name in FINAL_NORMS:
+        if isinstance(norm := getattr(decoder, name, None), nn.Module):
+            return norm
+    raise BadInput(
+        f"architecture {card.architecture!r} has no final norm under {', '.join(FINAL_NORMS)}: "
+        "it needs support in measure/models.py"
+    )
+
+
+def _card(source: Source, model: Any, tokenizer: PreTrainedTokenizerFast) -> ModelCard:
+    config = model.config
+    return ModelCard(
+        model_id=source.model_id,
+        label=source.label,
+        source=source.kind,
+        family=source.family or FAMILIES.get(config.model_type, config.model_type),
+        architecture=type(model).__name__,
+        model_type=config.model_type,
+        n_params=sum(weights.numel() for weights in model.parameters()),
+        n_layers=config.num_hidden_layers,
+        hidden_size=config.hidden_size,
+        vocab_size=model.get_output_embeddings().weight.shape[0],
+        weight_dtype=_weight_dtype(source),
+        tokenizer_sha256=sha256_of(sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])),
+    )
+
+
+def _weight_dtype(source: Source) -> str:
+    """The storage type most tensors have, as safetensors spells it; for GGUF its file's name."""
+    if source.gguf_file is not None:
+        return f"GGUF {source.label.rsplit('.', 1)[-1]}"
+    found = [
+        str(entry["dtype"])
+        for file in source.folder.glob("*.safetensors")
+        for entry in safetensors_header(file).values()
+    ]
+    return max(set(found), key=found.count)

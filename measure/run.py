@@ -1,0 +1,117 @@
+"""What is measured on one model, in order, and the records of each unit as it is done."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict, dataclass, replace
+
+from measure import functional, structural
+from measure.functional import Progress
+from measure.models import CausalLM
+from measure.prompts import PromptSet
+from measure.records import TABLE_OF, Record
+from measure.request import Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A planned measurement and the prompts and given texts it needs."""
+
+    measurement: Measurement
+    prompts: PromptSet
+    texts: Mapping[str, str] | None = None
+
+    @property
+    def n_passes(self) -> int:
+        """Prompts that go through the model, reruns included: what the progress bar counts."""
+        if self.measurement.method == structural.METHOD:
+            drawn = min(structural.PROMPTS_PER_SEED, len(self.prompts.prompts))
+            return 2 * drawn * len(self.measurement.units)
+        return len(self.prompts.prompts)
+
+    def with_batch_size(self, batch_size: int) -> "Job":
+        """The same measurement in other batches; its id stays."""
+        return replace(self, measurement=replace(self.measurement, batch_size=batch_size))
+
+
+@dataclass(frozen=True, slots=True)
+class UnitResult:
+    """The records of one unit, to be committed together."""
+
+    unit: str
+    table: str
+    records: Sequence[Record]
+    duration_s: float
+
+    def rows(self) -> list[dict[str, object]]:
+        """The records as dicts, column by column."""
+        return [asdict(record) for record in self.records]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a user can choose for the measurements of a model."""
+
+    bank: PromptSet
+    canonical: PromptSet
+    seeds: tuple[int, ...] = structural.DEFAULT_SEEDS
+    dtype: str = "float32"
+    device_kind: str = "cpu"
+    batch_size: int = 20
+
+
+def own_jobs(model_id: str, settings: Settings) -> list[Job]:
+    """What can be measured on a model by itself: tau, and templates of its own greedy text."""
+    tau = structural.plan(
+        model_id,
+        settings.bank,
+        seeds=settings.seeds,
+        dtype=settings.dtype,
+        device_kind=settings.device_kind,
+        batch_size=settings.batch_size,
+    )
+    return [Job(tau, settings.bank), _template_job(model_id, settings, None)]
+
+
+def forced_job(model_id: str, settings: Settings, texts: Mapping[str, str]) -> Job:
+    """Templates of a model on its base's greedy text."""
+    return _template_job(model_id, settings, texts)
+
+
+def _template_job(model_id: str, settings: Settings, texts: Mapping[str, str] | None) -> Job:
+    template = functional.plan(
+        model_id,
+        settings.canonical,
+        texts=texts,
+        dtype=settings.dtype,
+        device_kind=settings.device_kind,
+        batch_size=settings.batch_size,
+    )
+    return Job(template, settings.canonical, texts)
+
+
+def measure_units(
+    model: CausalLM, job: Job, done: AbstractSet[str], progress: Progress
+) -> Iterator[UnitResult]:
+    """Yield each unit of a job that is not done yet.
+
+    Raises:
+        OutOfMemory: the batch does not fit; discard the job's units and restart at half of it.
+    """
+    measurement = job.measurement
+    for unit in measurement.units:
+        if unit in done:
+            continue
+        began = time.perf_counter()
+        if measurement.method == structural.METHOD:
+            records: list[Record] = list(
+                structural.measure_unit(model, job.prompts, unit, measurement.batch_size, progress)
+            )
+        else:
+            records = list(
+                functional.measure_unit(
+                    model, job.prompts, unit, measurement.batch_size, progress, job.texts
+                )
+            )
+        table = TABLE_OF[type(records[0])]
+        yield UnitResult(unit, table, records, time.perf_counter() - began)

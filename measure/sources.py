@@ -1,0 +1,307 @@
+"""Where a model comes from: a folder, a GGUF file, the zoo or the hub, checked before it is loaded.
+
+Nothing here imports torch. A `Source` is a folder on this disk whose files passed the checks that
+need no weights in memory: safetensors only, no code, whole files, a decoder.
+"""
+
+import hashlib
+import json
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from measure import zoo
+from measure.errors import BadInput
+from measure.records import SourceKind
+
+# Files that make a model what it is; the hash of a local model runs over those that exist.
+IDENTITY_PATTERNS = ("*.safetensors", "*.json", "*.model", "merges.txt", "*.gguf")
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+# What a download may bring: weights, configuration, tokenizer. Never code, never pickle.
+DOWNLOAD_PATTERNS = ["*.safetensors", "*.json", "merges.txt"]
+HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
+ZOO_PREFIX = "zoo:"
+
+# transformers' model_type -> the name its family goes by. Others keep their model_type.
+FAMILIES = {
+    "llama": "Llama",
+    "qwen2": "Qwen",
+    "qwen3": "Qwen",
+    "mistral": "Mistral",
+    "ministral": "Mistral",
+    "gemma2": "Gemma",
+    "gemma3_text": "Gemma",
+    "gpt2": "GPT-2",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A model's files on this disk, checked, and the id they have."""
+
+    ref: str  # as the user gave it
+    kind: SourceKind
+    label: str
+    model_id: str
+    folder: Path
+    gguf_file: str | None = None
+    family: str | None = None  # declared by the zoo; otherwise read from the configuration
+    n_bytes: int = 0  # of the weight files
+
+
+def find(ref: str) -> Source:
+    """The checked source of a model reference; a hub model is downloaded at its resolved commit."""
+    if ref.startswith(ZOO_PREFIX):
+        return _zoo_source(ref)
+    path = Path(ref).expanduser()
+    if path.suffix == ".gguf":
+        return _gguf_source(ref, path)
+    if path.is_dir():
+        return _folder_source(ref, path, kind="local", label=path.resolve().name)
+    if ref.startswith((".", "/", "~")) or ref.count("/") > 1 or ".." in ref:
+        raise BadInput(
+            f"model {ref!r} is no folder on this machine: give a folder with config.json and "
+            "safetensors, a .gguf file, `zoo:NAME`, or a hub id such as `org/name@revision`"
+        )
+    if match := HUB_ID.fullmatch(ref):
+        return _hub_source(ref, match["repo"], match["revision"])
+    raise BadInput(
+        f"model {ref!r} is neither a folder, a .gguf file, `zoo:NAME` nor a hub id: "
+        "a hub id looks like `org/name` or `org/name@revision`"
+    )
+
+
+def _zoo_source(ref: str) -> Source:
+    member = zoo.member(ref.removeprefix(ZOO_PREFIX))
+    return _folder_source(ref, member.path, kind="zoo", label=member.name, family=member.family)
+
+
+def _gguf_source(ref: str, path: Path) -> Source:
+    if not path.is_file():
+        raise BadInput(f"GGUF file {ref!r} does not exist: give the path of a .gguf file")
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise BadInput(
+                f"file {ref!r} does not begin with the GGUF magic number: "
+                "it is damaged or another format; download it again"
+            )
+    return Source(
+        ref=ref,
+        kind="gguf",
+        label=path.stem,
+        model_id=_digest([path]),
+        folder=path.parent,
+        gguf_file=path.name,
+        n_bytes=path.stat().st_size,
+    )
+
+
+def _folder_source(
+    ref: str, folder: Path, *, kind: SourceKind, label: str, family: str | None = None
+) -> Source:
+    weights = _check_folder(ref, folder)
+    files = {file for pattern in IDENTITY_PATTERNS for file in folder.glob(pattern)}
+    # Notes about a model (lineage, training logs) are not what it is.
+    identity = [file for file in files if _is_part_of_model(file)]
+    return Source(
+        ref=ref,
+        kind=kind,
+        label=label,
+        model_id=_digest(identity),
+        folder=folder,
+        family=family,
+        n_bytes=sum(file.stat().st_size for file in weights),
+    )
+
+
+def _hub_source(ref: str, repo: str, revision: str | None) -> Source:
+    """Resolve the revision to a commit once, and keep the commit: a branch moves."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        info = HfApi().model_info(repo, revision=revision)
+        names = [sibling.rfilename for sibling in info.siblings or []]
+        _refuse_without_safetensors(ref, names)
+        folder = snapshot_download(repo, revision=info.sha, allow_patterns=DOWNLOAD_PATTERNS)
+    except GatedRepoError as error:
+        raise BadInput(
+            f"hub model {ref!r} is gated: accept its terms on the hub and set HF_TOKEN"
+        ) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise BadInput(
+            f"hub model {ref!r} does not exist at that name and revision, or is private: "
+            "check the spelling, or set HF_TOKEN"
+        ) from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else "no answer"
+        raise ConnectionError(f"the model hub answered {status} for {ref!r}: try later") from error
+    weights = _check_folder(ref, Path(folder))
+    return Source(
+        ref=ref,
+        kind="hub",
+        label=repo,
+        model_id=f"{repo}@{info.sha}",
+        folder=Path(folder),
+        n_bytes=sum(file.stat().st_size for file in weights),
+    )
+
+
+def _check_folder(ref: str, folder: Path) -> list[Path]:
+    """Its safetensors files, if all can be read whole and the configuration is a decoder's."""
+    _refuse_without_safetensors(ref, [file.name for file in folder.iterdir()])
+    weights = sorted(folder.glob("*.safetensors"))
+    config = read_config(ref, folder)
+    _refuse_code(ref, folder, config)
+    _refuse_encoder(ref, config)
+    for file in weights:
+        _refuse_truncated(ref, file)
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        shards = set(_read_json(ref, index)["weight_map"].values())
+        missing = sorted(shards - {file.name for file in weights})
+        if missing:
+            raise BadInput(
+                f"model {ref!r} lacks {missing[0]!r}, which its index names: "
+                f"{len(missing)} of {len(shards)} shards are missing; download them again"
+            )
+    return weights
+
+
+def read_config(ref: str, folder: Path) -> dict[str, object]:
+    """The model's config.json as a dict."""
+    path = folder / "config.json"
+    if not path.exists():
+        raise BadInput(f"model {ref!r} has no config.json: give a folder in transformers' format")
+    return _read_json(ref, path)
+
+
+def _read_json(ref: str, path: Path) -> dict[str, dict[str, object]]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"model {ref!r}: {path.name!r} is no valid JSON ({error}): download it again"
+        ) from error
+    if not isinstance(value, dict):
+        raise BadInput(f"model {ref!r}: {path.name!r} holds no JSON object: download it again")
+    return value
+
+
+def _refuse_without_safetensors(ref: str, names: list[str]) -> None:
+    if any(name.endswith(".safetensors") for name in names):
+        return
+    pickles = [name for name in names if Path(name).suffix in {p[1:] for p in PICKLES}]
+    if pickles:
+        raise BadInput(
+            f"model {ref!r} holds only pickle checkpoints ({pickles[0]!r}), which can run code "
+            "when loaded: convert it to safetensors first"
+        )
+    raise BadInput(
+        f"model {ref!r} holds no safetensors file: give a folder with config.json, "
+        "*.safetensors and tokenizer.json"
+    )
+
+
+def _refuse_code(ref: str, folder: Path, config: Mapping[str, object]) -> None:
+    carriers = {"config.json": config}
+    tokenizer_config = folder / "tokenizer_config.json"
+    if tokenizer_config.exists():
+        carriers["tokenizer_config.json"] = _read_json(ref, tokenizer_config)
+    for name, content in carriers.items():
+        if content.get("auto_map"):
+            raise BadInput(
+                f"model {ref!r} brings its own code (`auto_map` in {name}), which is never run "
+                "here: give a model of an architecture that transformers itself knows"
+            )
+
+
+def _refuse_encoder(ref: str, config: Mapping[str, object]) -> None:
+    architectures = config.get("architectures") or []
+    if not isinstance(architectures, list) or not architectures:
+        return  # the loader decides by model_type
+    if any(str(name).endswith(("ForCausalLM", "LMHeadModel")) for name in architectures) and not (
+        config.get("is_encoder_decoder") or _is_bidirectional(config)
+    ):
+        return
+    raise BadInput(
+        f"model {ref!r} is {architectures[0]!r}, no decoder that continues a text: "
+        "give a causal language model (`...ForCausalLM`)"
+    )
+
+
+def _is_bidirectional(config: Mapping[str, object]) -> bool:
+    """BERT's LMHead classes continue text only when the configuration says `is_decoder`."""
+    return str(config.get("model_type")) in {"bert", "roberta", "electra"} and not config.get(
+        "is_decoder"
+    )
+
+
+def safetensors_header(path: Path) -> dict[str, dict[str, object]]:
+    """Name -> {dtype, shape, data_offsets} of a safetensors file, without reading any weight.
+
+    Raises:
+        ValueError: the header is damaged, or the file is shorter than its header says.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        prefix = file.read(8)
+        if len(prefix) < 8:
+            raise ValueError(f"{size} bytes, too short for a header")
+        (length,) = struct.unpack("<Q", prefix)
+        if length > size - 8:
+            raise ValueError(f"a header of {length:,} bytes in a file of {size:,}")
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    wanted = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    if wanted != size:
+        raise ValueError(f"{size:,} bytes where its header wants {wanted:,}")
+    return header
+
+
+def _refuse_truncated(ref: str, file: Path) -> None:
+    try:
+        safetensors_header(file)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"model {ref!r}: {file.name!r} is damaged or cut short ({error}): download it again"
+        ) from error
+
+
+def count_parameters(source: Source) -> int | None:
+    """Entries of all tensors, from the headers alone; None for GGUF, whose blocks are packed."""
+    if source.gguf_file is not None:
+        return None
+    total = 0
+    for file in source.folder.glob("*.safetensors"):
+        for entry in safetensors_header(file).values():
+            n = 1
+            for extent in entry["shape"]:  # pyright: ignore[reportGeneralTypeIssues]
+                n *= extent
+            total += n
+    return total
+
+
+def _is_part_of_model(file: Path) -> bool:
+    return file.suffix != ".json" or file.name.startswith(
+        ("config", "generation_config", "tokenizer", "vocab", "special_tokens", "added_tokens")
+    )
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256, hex, of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(files: list[Path]) -> str:
+    """`sha256:<hex>` over the sorted (name, sha256) of the files; the folder's name plays no part."""
+    lines = sorted(f"{file.name} {file_sha256(file)}" for file in files)
+    return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
