@@ -1,0 +1,328 @@
+"""Writing to the lake: models, plans, attempts, and units of records, each once.
+
+A unit commits in one transaction: its records and its row in `unit`. DuckLake enforces no keys, so every write
+looks and inserts under one writer lock (`locking`).
+"""
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from warehouse.attach import connect, create, schema_version
+from warehouse.location import LakeError, Location, explain, home
+from warehouse.locking import writer_lock
+from warehouse.rows import Row, to_arrow
+from warehouse.tables import RECORD_TABLES, TABLES
+
+__all__ = ["Lake", "LakeError", "Location", "connect", "create", "home", "schema_version"]
+
+
+class Lake:
+    """A lake open for writing; `with Lake.open() as lake:`. May be shared by the threads of a process."""
+
+    def __init__(self, location: Location) -> None:
+        """Use `Lake.open`."""
+        self.location = location
+        self._connection = connect(location, read_only=False)
+        self._lock = writer_lock(location)
+        self._thread_lock = threading.RLock()
+
+    @classmethod
+    def open(cls, location: Location | None = None) -> Self:
+        """Open the lake for writing, made where the default home has none, migrated where it is older."""
+        return cls(location or Location.from_env())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the lake."""
+        self._connection.close()
+        self._lock.close()
+
+    def add_models(self, models: Iterable[Row]) -> int:
+        """Register models; one already known stays as it is. `registered_at` is filled in. How many are new."""
+        return self._add_new("model", models, "registered_at")
+
+    def add_comparisons(self, comparisons: Iterable[Row]) -> int:
+        """Declare pairs; one already declared stays as it is. `declared_at` is filled in. How many are new."""
+        return self._add_new("comparison", comparisons, "declared_at")
+
+    def plan(self, measurement: Row, models: Mapping[str, str]) -> bool:
+        """Plan a measurement of these models by role; False when it is planned already. Fills `planned_at`."""
+        row = to_arrow(TABLES["measurement"], [measurement], _now_as("planned_at", measurement))
+        measurement_id = str(measurement["measurement_id"])
+        if not isinstance(measurement["n_units"], int) or measurement["n_units"] < 1:
+            raise LakeError(
+                f"measurement '{measurement_id}' was planned with n_units {measurement['n_units']!r}; "
+                "give at least 1"
+            )
+        roles = [{"role": role, "model_id": model_id} for role, model_id in models.items()]
+        if not roles:
+            raise LakeError(f"measurement '{measurement_id}' names no model; give one by role")
+        members = to_arrow(
+            TABLES["measurement_model"], roles, {"measurement_id": measurement_id}
+        )
+        with self._transaction("plan a measurement"):
+            if self._one("select 1 from measurement where measurement_id = ?", measurement_id):
+                return False
+            for model_id in models.values():
+                if not self._one("select 1 from model where model_id = ?", model_id):
+                    raise LakeError(
+                        f"measurement '{measurement_id}' names the model '{model_id}', which the lake "
+                        "does not know; add_models first"
+                    )
+            self._insert("measurement", row)
+            self._insert("measurement_model", members)
+        return True
+
+    def units_done(self, measurement_id: str) -> frozenset[str]:
+        """Units of the measurement that are committed."""
+        rows = self._rows("select unit from unit where measurement_id = ?", measurement_id)
+        return frozenset(row[0] for row in rows)
+
+    def is_complete(self, measurement_id: str) -> bool:
+        """Whether all planned units are committed; False for one that was never planned."""
+        return bool(
+            self._rows(
+                "select 1 from measurement m where measurement_id = ? and n_units = "
+                "(select count(*) from unit u where u.measurement_id = m.measurement_id)",
+                measurement_id,
+            )
+        )
+
+    def append_unit(
+        self,
+        measurement_id: str,
+        unit: str,
+        records: Mapping[str, Sequence[Row]],
+        duration_s: float,
+        *,
+        batch_size: int | None = None,
+    ) -> bool:
+        """Commit a unit, its records by table and its own row together; False when it is there already.
+
+        Records may leave `measurement_id` out. With `batch_size`, a unit measured at another batch size than
+        the measurement's present one is refused: somebody else restarted it.
+        """
+        fixed = {"measurement_id": measurement_id}
+        tables = {name: to_arrow(_record_table(name), rows, fixed) for name, rows in records.items()}
+        n_rows = sum(len(rows) for rows in tables.values())
+        with self._transaction(f"append unit '{unit}'"):
+            planned = self._planned(measurement_id)
+            if self._one(
+                "select 1 from unit where measurement_id = ? and unit = ?", measurement_id, unit
+            ):
+                return False
+            self._refuse_unfitting(measurement_id, unit, planned, batch_size)
+            for name, rows in tables.items():
+                self._insert(name, rows)
+            done = {
+                "unit": unit,
+                "n_rows": n_rows,
+                "duration_s": duration_s,
+                "committed_at": _now(),
+            }
+            self._insert("unit", to_arrow(TABLES["unit"], [done], fixed))
+        return True
+
+    def discard_units(self, measurement_id: str, batch_size: int) -> None:
+        """Start an incomplete measurement again at another batch size: its units and records are deleted."""
+        with self._transaction("discard units"):
+            n_units, _ = self._planned(measurement_id)
+            if self._n_done(measurement_id) >= n_units:
+                raise LakeError(
+                    f"measurement '{measurement_id}' is complete and stays; to measure it again plan "
+                    "another replicate"
+                )
+            for name in (*(table.name for table in RECORD_TABLES), "unit"):
+                self._connection.execute(
+                    f"delete from {name} where measurement_id = ?", [measurement_id]
+                )
+            self._connection.execute(
+                "update measurement set batch_size = ? where measurement_id = ?",
+                [batch_size, measurement_id],
+            )
+
+    def start_attempt(
+        self,
+        *,
+        model_ref: str,
+        device: str,
+        measurement_id: str | None = None,
+        method: str | None = None,
+        batch_size: int | None = None,
+        host: str | None = None,
+        pid: int | None = None,
+    ) -> str:
+        """Say that this process begins to measure; the id of the attempt, numbered from 1 per measurement."""
+        attempt_id = uuid.uuid4().hex
+        row = {
+            "attempt_id": attempt_id,
+            "measurement_id": measurement_id,
+            "method": method,
+            "model_ref": model_ref,
+            "host": host or socket.gethostname(),
+            "pid": pid or os.getpid(),
+            "device": device,
+            "batch_size": batch_size,
+            "started_at": _now(),
+        }
+        with self._transaction("start an attempt"):
+            number = self._one(
+                "select count(*) + 1 from attempt where measurement_id = $1 "
+                "or ($1 is null and measurement_id is null and model_ref = $2)",
+                measurement_id,
+                model_ref,
+            )
+            self._insert(
+                "attempt", to_arrow(TABLES["attempt"], [row], {"attempt_number": number})
+            )
+        return attempt_id
+
+    def end_attempt(self, attempt_id: str, outcome: str, reason: str | None = None) -> bool:
+        """Say how an attempt ended: 'done', 'failed' or 'interrupted'. False when that was said already."""
+        row = {"outcome": outcome, "reason": reason, "ended_at": _now()}
+        end = to_arrow(TABLES["attempt_end"], [row], {"attempt_id": attempt_id})
+        with self._transaction("end an attempt"):
+            if not self._one("select 1 from attempt where attempt_id = ?", attempt_id):
+                raise LakeError(f"attempt '{attempt_id}' was never started; call start_attempt first")
+            if self._one("select 1 from attempt_end where attempt_id = ?", attempt_id):
+                return False
+            self._insert("attempt_end", end)
+        return True
+
+    def compact(self, keep: timedelta = timedelta(days=7)) -> None:
+        """Merge small files, and drop the history and the files that only snapshots older than `keep` need."""
+        before = _now() - keep
+        with self._thread_lock, self._lock:
+            try:
+                for call, values in (
+                    ("ducklake_flush_inlined_data('lake')", []),
+                    ("ducklake_expire_snapshots('lake', older_than => ?)", [before]),
+                    ("ducklake_merge_adjacent_files('lake')", []),
+                    ("ducklake_rewrite_data_files('lake')", []),
+                    ("ducklake_cleanup_old_files('lake', older_than => ?)", [before]),
+                    ("ducklake_delete_orphaned_files('lake', older_than => ?)", [before]),
+                ):
+                    self._connection.execute(f"call {call}", values)
+            except duckdb.Error as error:
+                raise explain(self.location, error, "compact the lake") from error
+
+    def query(self, sql: str, params: Sequence[object] | None = None) -> pl.DataFrame:
+        """Run our own SQL on this connection; what a person typed goes to `workbench.query`."""
+        with self._thread_lock:
+            try:
+                return self._connection.execute(sql, params or []).pl()
+            except duckdb.Error as error:
+                raise explain(self.location, error, "query the lake") from error
+
+    @contextmanager
+    def _transaction(self, doing: str) -> Generator[None]:
+        """One transaction under the writer lock; on any error nothing of it stays."""
+        with self._thread_lock, self._lock:
+            try:
+                self._connection.execute("begin")
+                yield
+                self._connection.execute("commit")
+            except BaseException as error:
+                with suppress(duckdb.Error):  # a failed commit has rolled back by itself
+                    self._connection.execute("rollback")
+                if isinstance(error, duckdb.Error):
+                    raise explain(self.location, error, doing) from error
+                raise
+
+    def _add_new(self, name: str, rows: Iterable[Row], instant: str) -> int:
+        table = TABLES[name]
+        given = [{**row, **_now_as(instant, row)} for row in rows]
+        incoming = to_arrow(table, given)
+        same = " and ".join(f"old.{column} = new.{column}" for column in table.key)
+        with self._transaction(f"add to {name}"):
+            self._connection.register("incoming", incoming)
+            try:
+                found = self._one(
+                    f"insert into {name} select * from incoming as new "
+                    f"where not exists (select 1 from {name} as old where {same})"
+                )
+            finally:
+                self._connection.unregister("incoming")
+        return int(str(found or 0))
+
+    def _insert(self, name: str, rows: pa.Table) -> None:
+        if not len(rows):
+            return
+        self._connection.register("incoming", rows)
+        try:
+            self._connection.execute(f"insert into {name} select * from incoming")
+        finally:
+            self._connection.unregister("incoming")
+
+    def _planned(self, measurement_id: str) -> tuple[int, int]:
+        """Number of units and batch size of a planned measurement."""
+        rows = self._rows(
+            "select n_units, batch_size from measurement where measurement_id = ?", measurement_id
+        )
+        if not rows:
+            raise LakeError(
+                f"measurement '{measurement_id}' is not planned in {self.location.name}; call plan first"
+            )
+        return rows[0]
+
+    def _refuse_unfitting(
+        self, measurement_id: str, unit: str, planned: tuple[int, int], batch_size: int | None
+    ) -> None:
+        n_units, planned_batch_size = planned
+        if batch_size is not None and batch_size != planned_batch_size:
+            raise LakeError(
+                f"unit '{unit}' was measured at batch size {batch_size} but measurement "
+                f"'{measurement_id}' has been restarted at {planned_batch_size}; measure it at that"
+            )
+        if self._n_done(measurement_id) >= n_units:
+            raise LakeError(
+                f"unit '{unit}' is not one of the {n_units} planned units of measurement "
+                f"'{measurement_id}', which are all there; plan another measurement for it"
+            )
+
+    def _n_done(self, measurement_id: str) -> int:
+        return self._rows("select count(*) from unit where measurement_id = ?", measurement_id)[0][0]
+
+    def _rows(self, sql: str, *values: object) -> list[tuple]:
+        with self._thread_lock:
+            try:
+                return self._connection.execute(sql, list(values)).fetchall()
+            except duckdb.Error as error:
+                raise explain(self.location, error, "read the lake") from error
+
+    def _one(self, sql: str, *values: object) -> object:
+        """First value of the first row; None without a row."""
+        rows = self._rows(sql, *values)
+        return rows[0][0] if rows else None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _now_as(name: str, row: Row) -> dict[str, object]:
+    """The present instant under that name, unless the row brings its own."""
+    return {} if row.get(name) is not None else {name: _now()}
+
+
+def _record_table(name: str):
+    table = TABLES.get(name)
+    if table is None or not table.is_record:
+        known = ", ".join(record.name for record in RECORD_TABLES)
+        raise LakeError(f"'{name}' is no table of records; those are {known}")
+    return table

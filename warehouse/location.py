@@ -1,0 +1,151 @@
+"""Where the lake is: its catalog, its data files, and what is found there; and the one kind of error it raises."""
+
+import errno
+import os
+import shutil
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+import platformdirs
+
+CatalogState = Literal["absent", "blank", "lake", "foreign"]
+
+DISK_FULL_SIGNS = ("no space left", "database or disk is full", "disk full", "out of disk")
+UNWRITABLE_SIGNS = (
+    "permission denied",
+    "read-only file system",
+    "readonly database",
+    "not a directory",
+    "unable to open database",
+    "operation not permitted",
+)
+NEARLY_FULL_BYTES = 64 * 1024  # under this, SQLite cannot even make its shared-memory file
+
+
+class LakeError(Exception):
+    """What went wrong with the lake, in one line: what was given, what was wanted, what to do."""
+
+
+def home(env: Mapping[str, str] = os.environ) -> Path:
+    """The folder of lake, cache and logs: CICATRIX_HOME, or the platform's user data folder."""
+    given = env.get("CICATRIX_HOME", "")
+    return Path(given).expanduser().absolute() if given else platformdirs.user_data_path("cicatrix")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A lake's catalog (a SQLite file, or 'postgres:' and a libpq string) and its data folder."""
+
+    catalog: str
+    data: str  # folder or object-store prefix; "" means the one the catalog remembers
+    is_configured: bool  # somebody named it, so it must exist
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> "Location":
+        """CICATRIX_CATALOG and CICATRIX_DATA; without them, the folder `lake` in the home."""
+        catalog, data = env.get("CICATRIX_CATALOG", ""), env.get("CICATRIX_DATA", "")
+        if not catalog:
+            folder = home(env) / "lake"
+            return cls(str(folder / "catalog.sqlite"), data or str(folder / "data"), False)
+        if catalog.startswith(("postgres:", "postgresql:")):
+            return cls("postgres:" + catalog.partition(":")[2], data, True)
+        file = Path(catalog.removeprefix("sqlite:")).expanduser().absolute()
+        return cls(str(file), data or str(file.parent / "data"), True)
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether the catalog is a PostgreSQL database; else it is a SQLite file."""
+        return self.catalog.startswith("postgres:")
+
+    @property
+    def libpq(self) -> str:
+        """The connection string of a PostgreSQL catalog."""
+        return self.catalog.removeprefix("postgres:")
+
+    @property
+    def name(self) -> str:
+        """The catalog, fit to be shown: a PostgreSQL string may hold a password."""
+        return "the PostgreSQL catalog" if self.is_postgres else f"'{self.catalog}'"
+
+    @property
+    def data_folder(self) -> Path | None:
+        """The data folder, where it is a folder of this machine."""
+        return Path(self.data) if self.data and "://" not in self.data else None
+
+    def identity(self) -> object:
+        """What tells this lake from a later one in its place; None while there is none."""
+        if self.is_postgres:
+            return self.catalog
+        try:
+            found = os.stat(self.catalog)
+        except OSError:
+            return None
+        return (found.st_dev, found.st_ino) if self.catalog_state() == "lake" else None
+
+    def catalog_state(self) -> CatalogState:
+        """What lies where the SQLite catalog should be; 'blank' has no table yet (killed while made)."""
+        file = Path(self.catalog)
+        try:
+            if not file.stat().st_size:
+                return "blank"
+        except (FileNotFoundError, NotADirectoryError):
+            return "absent"
+        except OSError as error:
+            raise explain(self, error, "open the lake") from error
+        try:
+            catalog = sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=10)
+            try:
+                names = {row[0] for row in catalog.execute("select name from sqlite_master")}
+            finally:
+                catalog.close()
+        except sqlite3.OperationalError as error:
+            raise explain(self, error, "open the lake") from error
+        except sqlite3.DatabaseError:
+            return "foreign"
+        if not names:
+            return "blank"
+        return "lake" if "ducklake_metadata" in names else "foreign"
+
+
+def explain(location: Location, error: Exception, doing: str) -> LakeError:
+    """The error as one line, with what to do; `doing` is a verb phrase such as 'open the lake'."""
+    text = " ".join(str(error).split("\n\n")[0].split())
+    folder = _existing_folder(location)
+    is_os_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if is_os_full or _names(text, DISK_FULL_SIGNS) or _is_full(folder):
+        return LakeError(
+            f"cannot {doing}: the disk that holds '{folder}' is full; what was committed before is "
+            "safe. Free some space and run the command again"
+        )
+    if isinstance(error, PermissionError | NotADirectoryError) or _names(text, UNWRITABLE_SIGNS):
+        return LakeError(
+            f"cannot {doing}: '{folder}' cannot be written to ({text}). Make it writable, or set "
+            "CICATRIX_HOME to a folder that is"
+        )
+    if location.is_postgres and location.libpq:
+        text = text.replace(location.libpq, "...")
+    return LakeError(f"cannot {doing} ({location.name}): {text}")
+
+
+def _names(text: str, signs: tuple[str, ...]) -> bool:
+    return any(sign in text.lower() for sign in signs)
+
+
+def _existing_folder(location: Location) -> Path:
+    """The deepest existing folder on the way to the lake: the one that refuses, or is full."""
+    start = location.data_folder if location.is_postgres else Path(location.catalog)
+    folder = start or Path.cwd()
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < NEARLY_FULL_BYTES
+    except OSError:
+        return False

@@ -1,0 +1,119 @@
+"""Reading the lake from a notebook, a page or a flow: marts, records, and how new they are. Frames are polars.
+
+    >>> from warehouse import read
+    >>> read.mart("scar", family="llama")
+"""
+
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+
+import duckdb
+import polars as pl
+
+from warehouse.attach import connect
+from warehouse.location import LakeError, Location, explain
+from warehouse.relations import relations
+from warehouse.tables import TABLES
+
+_METHODS_SEEN: dict[str, tuple[str, ...]] = {
+    "structural_dim": ("structural",),
+    "structural_distance": ("structural",),
+    "scar": ("structural",),
+    "functional_distance": ("template_distance",),
+    "summary": ("structural", "template_distance"),
+}
+_RUN_MARTS = ("run", "run_unit")
+
+
+class _Readers:
+    """One open reader a lake, since attaching takes far longer than a query; it always sees the newest commit."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[tuple[Location, object], duckdb.DuckDBPyConnection] = {}
+
+    def frame(self, location: Location, sql: str, values: list[object]) -> pl.DataFrame:
+        with self._lock:
+            connection = self._connection(location)
+            try:
+                return connection.execute(sql, values).pl()
+            except duckdb.Error as error:
+                self._open.clear()  # whatever broke it, the next question opens it anew
+                raise explain(location, error, "read the lake") from error
+
+    def _connection(self, location: Location) -> duckdb.DuckDBPyConnection:
+        key = (location, location.identity())
+        if key not in self._open or key[1] is None:  # an absent lake may be there the next time
+            for connection in self._open.values():
+                connection.close()
+            self._open = {key: connect(location, read_only=True)}
+        return self._open[key]
+
+
+_readers = _Readers()
+
+
+def mart(name: str, location: Location | None = None, **equals: object) -> pl.DataFrame:
+    """The rows of a mart whose columns equal what is given; None asks for null. No lake yet: no rows."""
+    if name not in relations("marts"):
+        raise LakeError(f"there is no mart '{name}'; there are {', '.join(relations('marts'))}")
+    return _select(name, location, equals)
+
+
+def table(name: str, location: Location | None = None, **equals: object) -> pl.DataFrame:
+    """The rows of a table as stored, incomplete measurements among them."""
+    if name not in TABLES:
+        raise LakeError(f"there is no table '{name}'; there are {', '.join(TABLES)}")
+    return _select(name, location, equals)
+
+
+def templates(measurement_id: str, location: Location | None = None) -> pl.DataFrame:
+    """One row per prompt of a complete `template` measurement, in the order of prompt ids."""
+    return _select("stg_prompt_template", location, {"measurement_id": measurement_id}).sort(
+        "prompt_id"
+    )
+
+
+def newest(name: str, location: Location | None = None) -> datetime | None:
+    """When a mart last had reason to change; None while it has nothing.
+
+    That is the completion of a measurement it can see, or a declared pair; for runs any unit, plan or attempt.
+    Cheap: it reads no records.
+    """
+    if name in _RUN_MARTS:
+        sql = (
+            "select greatest((select max(committed_at) from unit), "
+            "(select max(planned_at) from measurement), "
+            "(select max(started_at) from attempt), (select max(ended_at) from attempt_end)) as at"
+        )
+        values: list[object] = []
+    elif name in _METHODS_SEEN:
+        sql = (
+            "with completed as (select max(committed_at) as at from stg_measurement "
+            "where list_contains(?, method)) "
+            "select greatest(at, (select max(declared_at) from comparison)) as at "
+            "from completed where at is not null"
+        )
+        values = [list(_METHODS_SEEN[name])]
+    else:
+        raise LakeError(f"there is no mart '{name}'; there are {', '.join(relations('marts'))}")
+    found = _frame(sql, location, values)
+    return found["at"].item() if found.height else None
+
+
+def _select(name: str, location: Location | None, equals: Mapping[str, object]) -> pl.DataFrame:
+    where = " and ".join(f'"{column}" is not distinct from ?' for column in equals)
+    known = _frame(f"from {name} limit 0", location, []).columns if equals else []
+    unknown = [column for column in equals if column not in known]
+    if unknown:
+        raise LakeError(
+            f"'{name}' has no column '{unknown[0]}'; its columns are {', '.join(known)}"
+        )
+    return _frame(
+        f"from {name}" + (f" where {where}" if where else ""), location, list(equals.values())
+    )
+
+
+def _frame(sql: str, location: Location | None, values: list[object]) -> pl.DataFrame:
+    return _readers.frame(location or Location.from_env(), sql, values)

@@ -1,0 +1,83 @@
+"""The SQL files as relations: staging cleans tables, marts answer questions, checks find broken rows.
+
+A file holds one `select`; its name is the relation; its first line says what one row is; lines `-- name: meaning`
+under it say what its columns mean.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+
+from warehouse.tables import TABLES
+
+Kind = Literal["staging", "marts", "checks", "migrations"]
+SQL = Path(__file__).parent / "sql"
+_COLUMN_LINE = re.compile(r"^-- (\w+): (.+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """One SQL file."""
+
+    name: str
+    sql: str
+
+    @property
+    def grain(self) -> str:
+        """Its first line: 'One row per ...'."""
+        return self.sql.partition("\n")[0].removeprefix("-- ")
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """Column to meaning, for the columns that the head of the file describes."""
+        found: dict[str, str] = {}
+        for line in self.sql.splitlines():
+            if not line.startswith("--"):
+                break
+            if match := _COLUMN_LINE.match(line):
+                found[match[1]] = match[2]
+        return found
+
+    @property
+    def query(self) -> str:
+        """The statement without the comments above it."""
+        lines = self.sql.splitlines()
+        start = next(i for i, line in enumerate(lines) if not line.startswith("--"))
+        return "\n".join(lines[start:])
+
+
+@cache
+def relations(kind: Kind) -> dict[str, Relation]:
+    """All files of a kind, by name."""
+    files = sorted((SQL / kind).glob("*.sql"))
+    return {file.stem: Relation(file.stem, file.read_text(encoding="utf-8")) for file in files}
+
+
+@cache
+def views() -> tuple[Relation, ...]:
+    """Staging and marts, each after those it reads."""
+    every = {**relations("staging"), **relations("marts")}
+    reads = {
+        name: set(re.findall(r"\w+", relation.query)) & every.keys() - {name}
+        for name, relation in every.items()
+    }
+    return tuple(every[name] for name in TopologicalSorter(reads).static_order())
+
+
+def define_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make staging and marts temporary views of this connection: nothing of them is stored in the lake."""
+    for relation in views():
+        connection.execute(f"create temp view {relation.name} as {relation.query}")
+
+
+def define_empty_lake(connection: duckdb.DuckDBPyConnection) -> None:
+    """An empty lake in memory: what a reader sees before the first write, with all columns."""
+    connection.execute("attach ':memory:' as lake; use lake")
+    for table in TABLES.values():
+        connection.execute(table.ddl)
+    define_views(connection)

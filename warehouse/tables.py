@@ -1,0 +1,315 @@
+"""The tables of the lake, each declared once: what one row is, its key, its columns with meaning and unit.
+
+From here come the DDL of a fresh lake, the Arrow schema of an append, and the pages of DICTIONARY.md.
+All instants are in UTC; ids are lowercase hexadecimal text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+ARROW_TYPES: dict[str, pa.DataType] = {
+    "VARCHAR": pa.string(),
+    "INTEGER": pa.int32(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", tz="UTC"),
+    "INTEGER[]": pa.list_(pa.int32()),
+    "DOUBLE[]": pa.list_(pa.float64()),
+}
+INSTANT = "TIMESTAMP WITH TIME ZONE"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its DuckDB type, its meaning with unit and range, and which values it may hold."""
+
+    name: str
+    type: str
+    meaning: str
+    is_nullable: bool = False
+    values: tuple[str, ...] = ()  # the only texts allowed; empty: any
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: `grain` completes "One row per ..."; `key` is unique, held by the writer, not by DuckLake."""
+
+    name: str
+    grain: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    is_record: bool = False  # filled unit by unit, by what a measurement yields
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names in the order of declaration."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """The schema in which rows are appended."""
+        return pa.schema(
+            [pa.field(c.name, ARROW_TYPES[c.type], nullable=c.is_nullable) for c in self.columns]
+        )
+
+    @property
+    def ddl(self) -> str:
+        """`create table` as the newest migrated lake has it."""
+        lines = [
+            f"    {c.name} {c.type.lower()}{'' if c.is_nullable else ' not null'}"
+            for c in self.columns
+        ]
+        return f"create table {self.name} (\n" + ",\n".join(lines) + "\n)"
+
+
+def _text(name: str, meaning: str, *, null: bool = False, values: Sequence[str] = ()) -> Column:
+    return Column(name, "VARCHAR", meaning, null, tuple(values))
+
+
+def _int(name: str, meaning: str, *, null: bool = False) -> Column:
+    return Column(name, "INTEGER", meaning, null)
+
+
+def _bigint(name: str, meaning: str, *, null: bool = False) -> Column:
+    return Column(name, "BIGINT", meaning, null)
+
+
+def _real(name: str, meaning: str, *, null: bool = False) -> Column:
+    return Column(name, "DOUBLE", meaning, null)
+
+
+def _instant(name: str, meaning: str) -> Column:
+    return Column(name, INSTANT, meaning)
+
+
+MEASUREMENT_ID = _text("measurement_id", "sha256 of the measurement's inputs (design.md 4)")
+MODE = _text(
+    "mode",
+    "whose text is scored: each model's own ('free') or the base's ('forced')",
+    values=("free", "forced"),
+)
+REASON = _text("reason", "why numbers of this row are missing; null when none is", null=True)
+
+SCHEMA_VERSION = Table(
+    "schema_version",
+    "migration applied to this lake",
+    ("version",),
+    (
+        _int("version", "number of the migration, from 1"),
+        _instant("applied_at", "when it was applied"),
+    ),
+)
+
+MODEL = Table(
+    "model",
+    "model at a revision",
+    ("model_id",),
+    (
+        _text("model_id", "'org/name@<commit>' on the hub, 'sha256:<digest>' of local files"),
+        _text("label", "name to show; not an identity"),
+        _text("source", "where it came from", values=("zoo", "local", "gguf", "hub")),
+        _text("family", "base family, e.g. 'llama'", null=True),
+        _text("architecture", "class named in its config, e.g. 'LlamaForCausalLM'", null=True),
+        _text("model_type", "model_type of its config, e.g. 'llama'", null=True),
+        _bigint("n_params", "parameters, tied weights counted once", null=True),
+        _int("n_layers", "transformer blocks", null=True),
+        _int("hidden_size", "width of the residual stream", null=True),
+        _int("vocab_size", "rows of the unembedding", null=True),
+        _text("weight_dtype", "dtype of the stored weights, e.g. 'bfloat16'", null=True),
+        _text("tokenizer_sha256", "hash of the tokenizer's files", null=True),
+        _instant("registered_at", "when this lake first saw it"),
+    ),
+)
+
+COMPARISON = Table(
+    "comparison",
+    "derivative, role and other model: a declared pair",
+    ("derivative_id", "role", "model_id"),
+    (
+        _text("derivative_id", "model_id of the derivative"),
+        _text(
+            "role",
+            "what the other model is to the derivative",
+            values=("base", "reference", "shared_comparator", "teacher"),
+        ),
+        _text("model_id", "the other model"),
+        _text("declared_by", "who said so", values=("cli", "zoo", "take")),
+        _instant("declared_at", "when it was declared; the newest base declared is the base"),
+    ),
+)
+
+MEASUREMENT = Table(
+    "measurement",
+    "planned measurement: one method on given models, prompts and settings",
+    ("measurement_id",),
+    (
+        MEASUREMENT_ID,
+        _text("method", "'structural', 'template' or 'template_distance'"),
+        _int("method_version", "raised when the method's numbers change"),
+        _text("prompt_set", "name of the prompt set"),
+        _text("prompt_set_sha256", "hash of the prompts' text"),
+        Column("seeds", "INTEGER[]", "seeds measured; empty when the method draws nothing"),
+        _text("dtype", "dtype of the computation, e.g. 'float32'"),
+        _text("backend", "what ran the model, e.g. 'transformers'"),
+        _text("device_kind", "'cpu' or 'cuda'"),
+        _int("replicate", "0, or the number of a deliberate repetition"),
+        _text("options", "canonical JSON of the method's other settings"),
+        _text("text_sha256", "hash of the given text; null unless forced", null=True),
+        _int("n_units", "units that make it complete"),
+        _int("batch_size", "prompts in one forward pass; one for all its units"),
+        _text("code_version", "version of the code that planned it"),
+        _text("library_versions", "canonical JSON: library to version"),
+        _instant("planned_at", "when it was planned"),
+    ),
+)
+
+MEASUREMENT_MODEL = Table(
+    "measurement_model",
+    "measurement and role of a model in it",
+    ("measurement_id", "role"),
+    (
+        MEASUREMENT_ID,
+        _text("role", "'model' where there is one; else base, derivative, reference, ..."),
+        _text("model_id", "the model in that role"),
+    ),
+)
+
+UNIT = Table(
+    "unit",
+    "committed unit of a measurement: a seed, a chunk of prompts",
+    ("measurement_id", "unit"),
+    (
+        MEASUREMENT_ID,
+        _text("unit", "name of the unit, e.g. 'seed-0', 'prompts-000-009', 'all'"),
+        _bigint("n_rows", "records committed with it, all tables together"),
+        _real("duration_s", "time it took to measure, seconds"),
+        _instant("committed_at", "when its records were committed"),
+    ),
+)
+
+ATTEMPT = Table(
+    "attempt",
+    "attempt to measure: one process working on one measurement",
+    ("attempt_id",),
+    (
+        _text("attempt_id", "random id"),
+        _int("attempt_number", "from 1, counted per measurement, or per model that did not load"),
+        _text("measurement_id", "null when the model could not be loaded", null=True),
+        _text("method", "null when the model could not be loaded", null=True),
+        _text("model_ref", "the model as the user named it"),
+        _text("host", "name of the machine"),
+        _int("pid", "process id on that machine"),
+        _text("device", "device it ran on, e.g. 'cpu', 'cuda:0'"),
+        _int("batch_size", "prompts in one forward pass", null=True),
+        _instant("started_at", "when it began"),
+    ),
+)
+
+ATTEMPT_END = Table(
+    "attempt_end",
+    "attempt that ended and could say so; a killed one has no row",
+    ("attempt_id",),
+    (
+        _text("attempt_id", "the attempt"),
+        _text("outcome", "how it ended", values=("done", "failed", "interrupted")),
+        _text("reason", "why it failed or stopped; null when done", null=True),
+        _instant("ended_at", "when it ended"),
+    ),
+)
+
+STRUCTURAL_TAU = Table(
+    "structural_tau",
+    "measurement, seed and dimension (a prompt at a site)",
+    ("measurement_id", "seed", "dim"),
+    (
+        MEASUREMENT_ID,
+        _int("seed", "chooses and orders the prompts"),
+        _int("dim", "index in the structural vector, from 0: prompts in order, site A then B"),
+        _text("prompt_id", "the prompt"),
+        _text("category", "category of the prompt"),
+        _text("site", "before (A) or after (B) the final norm", values=("A", "B")),
+        _int("n_tokens", "tokens that went in, the first and padding left out", null=True),
+        _real("tau", "resultant length of the token states, 0 to 1", null=True),
+        _real("tau_rerun", "the same weights in another batch size and order", null=True),
+        REASON,
+    ),
+    is_record=True,
+)
+
+PROMPT_TEMPLATE = Table(
+    "prompt_template",
+    "measurement and prompt: the PPP-residual template of one text",
+    ("measurement_id", "prompt_id"),
+    (
+        MEASUREMENT_ID,
+        MODE,
+        _text("prompt_id", "the prompt"),
+        _text("category", "category of the prompt"),
+        _int("n_prompt_tokens", "tokens of the prompt", null=True),
+        _int("n_tokens", "tokens scored", null=True),
+        _real("beta_mean", "mean fitted scale of the gap spectrum, logits", null=True),
+        Column("template", "DOUBLE[]", "mean residual of gap k = 1..20, logits", is_nullable=True),
+        _real("delta_norm_mean", "mean of G3 / (G2 + G3 + G4), 0 to 1", null=True),
+        _int("n_delta_norm", "tokens in that mean", null=True),
+        _real("zero_gap_frac", "share of gaps that are exactly 0, 0 to 1", null=True),
+        _real(
+            "split_half_distance",
+            "mean distance of halves: 100 random halves of 8-token blocks, logits",
+            null=True,
+        ),
+        _text("text", "the text scored, without the prompt", null=True),
+        _text("text_sha256", "hash of that text", null=True),
+        REASON,
+    ),
+    is_record=True,
+)
+
+TEMPLATE_DISTANCE = Table(
+    "template_distance",
+    "measurement and role: the distance of one model's templates from the base's",
+    ("measurement_id", "role"),
+    (
+        MEASUREMENT_ID,
+        MODE,
+        _text(
+            "role",
+            "the other model: the derivative itself, or what it is to the derivative",
+            values=("derivative", "reference", "shared_comparator", "teacher"),
+        ),
+        _int("n_prompts", "prompts the distances are means over"),
+        _int("n_prompts_dropped", "prompts left out for all models of the comparison"),
+        _real("centroid_distance", "distance of the mean templates, logits", null=True),
+        _real("ci_low_centroid_distance", "2.5th percentile over prompts, logits", null=True),
+        _real("ci_high_centroid_distance", "97.5th percentile over prompts, logits", null=True),
+        _real("crp_distance", "mean of the per-prompt distances, logits", null=True),
+        _real("ci_low_crp_distance", "2.5th percentile over prompts, logits", null=True),
+        _real("ci_high_crp_distance", "97.5th percentile over prompts, logits", null=True),
+        _real("self_baseline", "distance of the base's own half-sets of prompts, logits", null=True),
+        _real("sign_flip_floor", "95th percentile of the sign-flip null, logits", null=True),
+        _real("sign_flip_p", "p of the centroid distance under that null", null=True),
+        _real("crp_floor", "CRP distance two texts of the base itself would have", null=True),
+        _real("zero_gap_frac", "largest share of zero gaps among the models, 0 to 1", null=True),
+        REASON,
+    ),
+    is_record=True,
+)
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        SCHEMA_VERSION,
+        MODEL,
+        COMPARISON,
+        MEASUREMENT,
+        MEASUREMENT_MODEL,
+        UNIT,
+        ATTEMPT,
+        ATTEMPT_END,
+        STRUCTURAL_TAU,
+        PROMPT_TEMPLATE,
+        TEMPLATE_DISTANCE,
+    )
+}
+RECORD_TABLES = tuple(table for table in TABLES.values() if table.is_record)
