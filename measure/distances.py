@@ -20,7 +20,6 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from measure.intervals import bootstrap_interval, sign_flip_null
-from measure.prompts import PromptSet
 from measure.records import Mode, OtherRole, PromptTemplate, TemplateDistance
 from measure.request import Measurement
 
@@ -34,21 +33,19 @@ Templates = Float[NDArray[np.float64], "prompts k"]
 def plan(
     models: Mapping[str, str],
     inputs: Mapping[str, str],
-    prompts: PromptSet,
     mode: Mode,
     *,
-    dtype: str = "float32",
-    device_kind: str = "cpu",
+    prompt_set: str,
+    prompt_set_sha256: str,
 ) -> Measurement:
     """Distances from the base to the other roles of `models`; `inputs` are measurement ids by role."""
     return Measurement(
         method=METHOD,
         method_version=VERSION,
         models=models,
-        prompt_set=prompts.name,
-        prompt_set_sha256=prompts.sha256,
-        dtype=dtype,
-        device_kind=device_kind,
+        prompt_set=prompt_set,
+        prompt_set_sha256=prompt_set_sha256,
+        dtype="float64",
         backend="numpy",
         options={"mode": mode, "inputs": dict(inputs)},
         units=("all",),

@@ -18,7 +18,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    DynamicCache,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import logging as transformers_logging
 
 from measure.errors import BadInput, OutOfMemory
@@ -207,8 +213,7 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
     """
     if dtype not in DTYPES:
         raise BadInput(f"dtype {dtype!r} is unknown: give one of {', '.join(DTYPES)}")
-    where: dict[str, Any] = {} if source.gguf_file is None else {"gguf_file": source.gguf_file}
-    safe: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True, **where}
+    safe = _safe_arguments(source)
     tokenizer = _load_tokenizer(source, safe)
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
@@ -347,3 +352,40 @@ def _weight_dtype(source: Source) -> str:
         for entry in safetensors_header(file).values()
     ]
     return max(set(found), key=found.count)
+
+
+def refuse_unlike_base(source: Source, base: Source, texts: Sequence[str]) -> None:
+    """A derivative must have its base's width and read every prompt as the same token ids.
+
+    Raises:
+        BadInput: otherwise; nothing of a pair would be comparable.
+    """
+    width, base_width = (_hidden_size(s) for s in (source, base))
+    if width is not None and base_width is not None and width != base_width:
+        raise BadInput(
+            f"base {base.ref!r} has width {base_width:,}, model {source.ref!r} {width:,}: "
+            "give the model it was derived from (a stranger goes in --reference)"
+        )
+    ours, theirs = (
+        _load_tokenizer(s, _safe_arguments(s))(list(texts))["input_ids"] for s in (source, base)
+    )
+    differing = sum(a != b for a, b in zip(ours, theirs, strict=True))  # pyright: ignore[reportArgumentType]
+    if differing:
+        raise BadInput(
+            f"base {base.ref!r} and model {source.ref!r} read {differing} of {len(texts)} prompts "
+            "as different token ids: give the model it was derived from, with its tokenizer"
+        )
+
+
+def _hidden_size(source: Source) -> int | None:
+    """From the configuration alone; None for GGUF, whose tokens are compared all the same."""
+    if source.gguf_file is not None:
+        return None
+    config = AutoConfig.from_pretrained(source.folder, **_safe_arguments(source))
+    return getattr(config.get_text_config(), "hidden_size", None)
+
+
+def _safe_arguments(source: Source) -> dict[str, Any]:
+    """No code from outside, nothing fetched while loading."""
+    where = {} if source.gguf_file is None else {"gguf_file": source.gguf_file}
+    return {"trust_remote_code": False, "local_files_only": True, **where}

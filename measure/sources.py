@@ -275,10 +275,48 @@ def _refuse_truncated(ref: str, file: Path) -> None:
         ) from error
 
 
-def count_parameters(source: Source) -> int | None:
-    """Entries of all tensors, from the headers alone; None for GGUF, whose blocks are packed."""
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a model will take, known before any of it is loaded or downloaded."""
+
+    n_params: int
+    download_bytes: int
+
+
+def size_of(ref: str) -> Size:
+    """Parameters and bytes still to fetch; a hub model is asked for, not downloaded."""
+    if is_hub(ref):
+        return _hub_size(ref)
+    source = find(ref)
     if source.gguf_file is not None:
-        return None
+        return Size(2 * source.n_bytes, 0)  # blocks of about 4 bits
+    return Size(_count_parameters(source), 0)
+
+
+def is_hub(ref: str) -> bool:
+    """Whether a reference can only mean a repository of the hub."""
+    path = Path(ref).expanduser()
+    is_local = ref.startswith(ZOO_PREFIX) or path.suffix == ".gguf" or path.exists()
+    return not is_local and HUB_ID.fullmatch(ref) is not None
+
+
+def _hub_size(ref: str) -> Size:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    match = HUB_ID.fullmatch(ref)
+    assert match is not None
+    try:
+        info = HfApi().model_info(match["repo"], revision=match["revision"], files_metadata=True)
+    except HfHubHTTPError as error:
+        raise ConnectionError(f"the model hub does not tell the size of {ref!r}") from error
+    weights = [s for s in info.siblings or [] if s.rfilename.endswith(".safetensors")]
+    n_bytes = sum(sibling.size or 0 for sibling in weights)
+    n_params = info.safetensors.total if info.safetensors else n_bytes // 2
+    return Size(n_params, n_bytes)
+
+
+def _count_parameters(source: Source) -> int:
     total = 0
     for file in source.folder.glob("*.safetensors"):
         for entry in safetensors_header(file).values():

@@ -1,0 +1,214 @@
+"""The `cicatrix` command. Heavy libraries are imported by the command that needs them."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; every failure that is not a fault of ours is told in one line."""
+    given = _parser().parse_args(arguments)
+    from measure.errors import BadInput
+    from warehouse.lake import LakeError
+
+    try:
+        return given.run(given)
+    except BadInput as error:
+        return _tell(f"error: {error}", BAD_USAGE)
+    except (LakeError, ConnectionError) as error:
+        return _tell(f"error: {error}", FAILED)
+    except KeyboardInterrupt:
+        return _tell("interrupted: what was committed stays, the same command goes on", INTERRUPTED)
+    except BrokenPipeError:  # `cicatrix sql ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def _tell(line: str, code: int) -> int:
+    sys.stderr.write(line + "\n")
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cicatrix",
+        description="Measures what reasoning distillation did to a language model, calibrated to "
+        "its base family.",
+        epilog="CICATRIX_HOME says where lake, cache and logs are. Exit codes: 0 done, 1 failed, "
+        "2 bad usage.",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_measure(commands)
+    _add_sql(commands)
+    _add_take(commands)
+    _add_services(commands)
+    return parser
+
+
+def _add_measure(commands: "Commands") -> None:
+    measure = commands.add_parser(
+        "measure",
+        help="measure what is not yet measured of some models",
+        description="Measures what is not yet measured. A model is a folder, a .gguf file, "
+        "`zoo:NAME` (the embedded models) or a hub id such as `org/name@revision`.",
+    )
+    measure.add_argument("models", nargs="+", metavar="MODEL")
+    measure.add_argument("--base", metavar="B", help="the model it was derived from")
+    measure.add_argument("--reference", metavar="R", help="a model of another family, same size")
+    measure.add_argument(
+        "--shared-comparator", metavar="X", help="one stranger shared by all comparisons"
+    )
+    measure.add_argument("--teacher", metavar="T", help="the model it was distilled from")
+    _add_choice(measure)
+    measure.add_argument("--dry-run", action="store_true", help="say what it would cost, and stop")
+    measure.set_defaults(run=_measure)
+
+    demo = commands.add_parser(
+        "demo",
+        help="measure the embedded models and serve the dashboard",
+        description="Measures the embedded models, prints what was found, serves the dashboard.",
+    )
+    demo.add_argument("--no-serve", action="store_true", help="stop after the table")
+    demo.add_argument("--port", type=int, default=8501, help="of the dashboard (default 8501)")
+    demo.set_defaults(run=_demo)
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seeds", nargs="+", metavar="S", help="default: 0 1 2 123")
+    parser.add_argument("--device", help="cpu, cuda:0, ... (default: the first GPU, else the CPU)")
+    parser.add_argument("--dtype", default="float32", help="of the weights in memory")
+    parser.add_argument("--batch-size", type=int, default=20, metavar="N", help="prompts at once")
+    parser.add_argument("--bank", default="bank512", help="prompts of tau: a name or a .jsonl file")
+    parser.add_argument("--prompts", default="canonical40", help="prompts of templates, likewise")
+
+
+def _add_sql(commands: "Commands") -> None:
+    sql = commands.add_parser(
+        "sql",
+        help="ask the lake a question, read-only",
+        description="Runs one SELECT over every table and mart (warehouse/DICTIONARY.md).",
+    )
+    sql.add_argument("query", help='such as "select * from summary"; - reads standard input')
+    sql.add_argument("--format", choices=("table", "csv", "json", "parquet"), default="table")
+    sql.add_argument("--out", type=Path, help="write here instead of standard output")
+    sql.set_defaults(run=_sql)
+
+
+def _add_take(commands: "Commands") -> None:
+    take = commands.add_parser(
+        "take",
+        help="append records measured elsewhere by `python -m measure`",
+        description="Appends the JSON lines of `python -m measure --out FILE`, each unit once.",
+    )
+    take.add_argument("file", type=Path)
+    take.set_defaults(run=_take)
+
+
+def _add_services(commands: "Commands") -> None:
+    up = commands.add_parser(
+        "up",
+        help="serve the dashboard, the Prefect server and the scheduled flows",
+        description="Serves all three on localhost until Ctrl-C, which stops all of them.",
+    )
+    up.add_argument("--port", type=int, default=8501, help="of the dashboard (default 8501)")
+    up.add_argument("--api-port", type=int, default=4200, help="of Prefect (default 4200)")
+    up.set_defaults(run=_up)
+    doctor = commands.add_parser(
+        "doctor", help="versions, devices, lake, disk, and what to do about what is wrong"
+    )
+    doctor.set_defaults(run=_doctor)
+    init = commands.add_parser(
+        "init", help="create the lake that CICATRIX_CATALOG and CICATRIX_DATA name"
+    )
+    init.set_defaults(run=_init)
+
+
+def _measure(given: argparse.Namespace) -> int:
+    from flows import command, targets
+
+    chosen = [
+        targets.Target(
+            model=model,
+            base=given.base,
+            reference=given.reference,
+            shared_comparator=given.shared_comparator,
+            teacher=given.teacher,
+        )
+        for model in dict.fromkeys(given.models)
+    ]
+    if given.dry_run:
+        return command.estimate(chosen, _choice(given))
+    return command.measure(chosen, _choice(given))
+
+
+def _choice(given: argparse.Namespace) -> dict[str, object]:
+    from measure.errors import BadInput
+    from measure.request import DEFAULT_SEEDS, parse_seeds
+
+    if given.batch_size < 1:
+        raise BadInput(f"batch size {given.batch_size} is under 1: give such as `--batch-size 8`")
+    return {
+        "seeds": parse_seeds(given.seeds or list(DEFAULT_SEEDS)),
+        "bank": given.bank,
+        "canonical": given.prompts,
+        "dtype": given.dtype,
+        "device": given.device,
+        "batch_size": given.batch_size,
+    }
+
+
+def _demo(given: argparse.Namespace) -> int:
+    from flows import command, services, targets
+
+    outcome = command.measure(targets.zoo_targets(), {})
+    if outcome or given.no_serve:
+        return outcome
+    return services.serve_dashboard(given.port)
+
+
+def _sql(given: argparse.Namespace) -> int:
+    from flows import report
+    from warehouse import workbench
+
+    query = sys.stdin.read() if given.query == "-" else given.query
+    return report.write_answer(workbench.query(query), given.format, given.out)
+
+
+def _take(given: argparse.Namespace) -> int:
+    from flows import taking
+
+    sys.stdout.write(taking.take(given.file).text() + "\n")
+    return DONE
+
+
+def _up(given: argparse.Namespace) -> int:
+    from flows import services
+
+    return services.up(given.port, given.api_port)
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from flows import doctor
+
+    return doctor.report()
+
+
+def _init(_: argparse.Namespace) -> int:
+    from warehouse.lake import Location, create
+
+    location = Location.from_env()
+    create(location)
+    sys.stdout.write(f"created the lake at {location.name}\n")
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""What `cicatrix measure` and `cicatrix demo` do around the flow: estimate, run, tell."""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from flows import environment
+
+environment.prepare(quiet=True)
+
+from flows import estimating, report
+from flows.measuring import Choice, SomeFailed, alone_without_server, measure_targets
+from flows.session import Session
+from flows.targets import Target
+from measure import models
+from warehouse.lake import Lake
+
+
+def estimate(targets: Sequence[Target], options: Mapping[str, object]) -> int:
+    """Print what is left to measure and what it would cost."""
+    choice = Choice.model_validate(options)
+    _say(estimating.of(targets, choice).text())
+    return 0
+
+
+def measure(targets: Sequence[Target], options: Mapping[str, object]) -> int:
+    """Measure what is missing, then print what is known of the targets; 1 if any of them failed."""
+    choice = Choice.model_validate(options)
+    device = choice.device or models.pick_device()
+    failures: dict[str, str] = {}
+    with Lake.open() as lake:
+        session = Session(lake, targets, choice.settings(device), device)
+        is_complete = session.is_complete()
+        if is_complete:
+            for target in targets:
+                session.measure_distances(target)
+            _say(f"all {session.n_measurements()} measurements are in the lake: nothing to measure")
+    if not is_complete:
+        _say(estimating.of(targets, choice).text())
+        try:
+            with alone_without_server(device, _say):
+                measure_targets(list(targets), choice)
+        except SomeFailed as error:
+            failures = error.failures
+    report.print_summary(targets, failures)
+    for ref, reason in failures.items():
+        sys.stderr.write(f"failed: {ref}: {reason}\n")
+    return 1 if failures else 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

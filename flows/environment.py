@@ -1,0 +1,62 @@
+"""Settings of the libraries that flows run on, as environment variables, before they are imported.
+
+Everything Prefect keeps lies under the home; nothing leaves this machine; nothing is pickled.
+A value that the user set already stays.
+"""
+
+import json
+import os
+import socket
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from warehouse.lake import home
+
+SETTINGS = {
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+    # On a busy machine the embedded server needs longer than the 20 s that Prefect grants it.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    # Leases on disk outlive a killed server, which then frees the slots of whoever died with it.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+        "prefect.server.concurrency.lease_storage.filesystem"
+    ),
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def prepare(*, quiet: bool = False) -> None:
+    """Set what is not set yet. Call before the first import of prefect or transformers."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("PREFECT_HOME", str(home() / "prefect"))
+    if quiet:
+        # Failures are told in one line each by the command itself.
+        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+        os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
+    if "PREFECT_API_URL" not in os.environ and (url := running_server()):
+        os.environ["PREFECT_API_URL"] = url
+
+
+def state_file() -> Path:
+    """Where `cicatrix up` says what it serves."""
+    return home() / "up.json"
+
+
+def running_server() -> str | None:
+    """The API of the server that `cicatrix up` started here, if it answers."""
+    try:
+        state = json.loads(state_file().read_text(encoding="utf-8"))
+        if state["host"] != socket.gethostname():
+            return None
+        with urlopen(f"{state['api_url']}/health", timeout=5) as answer:  # noqa: S310
+            return state["api_url"] if answer.status == 200 else None
+    except (OSError, ValueError, KeyError, URLError):
+        return None

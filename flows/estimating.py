@@ -1,0 +1,84 @@
+"""What a run will cost before it is started: prompts, time, memory, download."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from flows.measuring import Choice
+from flows.targets import Target, bases_read_by, in_order
+from measure import models, run, sources
+from measure.errors import BadInput
+
+# Tokens that go through a model for one prompt: measured on the prompt sets with small and large
+# vocabularies, a prompt has 14 to 62 tokens and a continuation 64.
+TOKENS_PER_PASS = {"structural": 35, "template": 100}
+# Share of a large matrix product's speed that short batches reach.
+EFFICIENCY = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Cost of what the lake may still lack of some targets; an upper bound, as nothing is looked up."""
+
+    n_models: int
+    n_prompts: int
+    seconds: float
+    memory_bytes: int
+    download_bytes: int
+    device: str
+
+    def text(self) -> str:
+        """One line for a person."""
+        download = f"{self.download_bytes / 1e6:,.0f} MB" if self.download_bytes else "nothing"
+        return (
+            f"to measure, if none of it is in the lake: {self.n_models} models, "
+            f"{self.n_prompts:,} prompts; at most about {_duration(self.seconds)} and "
+            f"{self.memory_bytes / 1e9:.1f} GB of memory on {self.device}; to download: {download}"
+        )
+
+
+def of(targets: Sequence[Target], choice: Choice) -> Estimate:
+    """Cost by parameters counted from the files' headers; models that cannot be read cost nothing."""
+    device = choice.device or models.pick_device()
+    settings = choice.settings(device)
+    flops_per_s = EFFICIENCY * matmul_flops_per_s(device)
+    n_prompts, seconds, download, largest = 0, 0.0, 0, 0
+    order = in_order(targets)
+    for ref in order:
+        try:
+            size = sources.size_of(ref)
+        except (BadInput, ConnectionError):
+            continue
+        download += size.download_bytes
+        largest = max(largest, size.n_params)
+        jobs = run.own_jobs("", settings)
+        jobs += [run.forced_job("", settings, {}) for _ in bases_read_by(ref, targets)]
+        for job in jobs:
+            tokens = job.n_passes * TOKENS_PER_PASS[job.measurement.method]
+            n_prompts += job.n_passes
+            seconds += 2 * size.n_params * tokens / flops_per_s
+        seconds += LOAD_S
+    element = torch.empty((), dtype=models.DTYPES.get(choice.dtype, torch.float32)).element_size()
+    memory = OVERHEAD_BYTES + largest * (element + 4)  # the head is kept in fp32 beside it
+    return Estimate(len(order), n_prompts, seconds, memory, download, device)
+
+
+LOAD_S = 3.0  # a small model: loading, hashing, the interpreter's own work
+OVERHEAD_BYTES = 800_000_000  # Python, torch, transformers, Prefect's embedded server
+
+
+def matmul_flops_per_s(device: str) -> float:
+    """Speed of one matrix product of 1024 x 1024, timed now."""
+    a = torch.ones((1024, 1024), device=device)
+    (a @ a).sum().item()
+    began = time.perf_counter()
+    (a @ a @ a).sum().item()
+    return 2 * 2 * 1024**3 / (time.perf_counter() - began)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

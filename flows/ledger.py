@@ -1,0 +1,161 @@
+"""What a measuring process does to the lake: plan, resume, commit unit by unit, say how it ended."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+
+from measure import distances, run
+from measure.errors import BadInput, OutOfMemory
+from measure.functional import Progress
+from measure.models import CausalLM
+from measure.records import Mode, OtherRole, PromptTemplate
+from warehouse.lake import Lake
+
+LoadModel = Callable[[], CausalLM]
+
+
+def planned(lake: Lake, job: run.Job) -> run.Job:
+    """Plan a job, or take up the plan that is there, at the batch size it had come down to."""
+    measurement = job.measurement
+    if lake.plan(measurement.row(), measurement.models):
+        return job
+    found = lake.query(
+        "select batch_size from measurement where measurement_id = ?", [measurement.measurement_id]
+    )
+    return job.with_batch_size(found["batch_size"].item())
+
+
+def measure_job(
+    lake: Lake, load: LoadModel, job: run.Job, *, ref: str, device: str, progress: Progress
+) -> None:
+    """Measure the units of a job that are not in the lake yet; commit each as it is done.
+
+    Out of memory discards the measurement's units and starts it again at half the batch.
+    """
+    measurement_id = job.measurement.measurement_id
+    while True:
+        model = load()
+        job = planned(lake, job)
+        done = lake.units_done(measurement_id)
+        if len(done) == len(job.measurement.units):
+            return
+        batch_size = job.measurement.batch_size
+        attempt = lake.start_attempt(
+            model_ref=ref,
+            device=device,
+            measurement_id=measurement_id,
+            method=job.measurement.method,
+            batch_size=batch_size,
+        )
+        try:
+            for unit in run.measure_units(model, job, done, progress):
+                lake.append_unit(
+                    measurement_id,
+                    unit.unit,
+                    {unit.table: unit.rows()},
+                    unit.duration_s,
+                    batch_size=batch_size,
+                )
+        except OutOfMemory as error:
+            lake.end_attempt(attempt, "failed", str(error))
+            if batch_size == 1:
+                raise BadInput(
+                    f"model {ref!r} does not fit into the memory of {device} even one prompt at a "
+                    "time: use a larger device or a smaller dtype"
+                ) from error
+            half = max(1, min(error.batch_size, batch_size) // 2)
+            lake.discard_units(measurement_id, half)
+        except BaseException as error:
+            lake.end_attempt(attempt, *outcome_of(error))
+            raise
+        else:
+            lake.end_attempt(attempt, "done")
+            return
+
+
+def outcome_of(error: BaseException) -> tuple[str, str]:
+    """('interrupted' or 'failed', the reason in one line)."""
+    if not isinstance(error, Exception):  # Ctrl-C, SIGTERM, exit
+        return "interrupted", "stopped by its user; what was committed stays"
+    text = " ".join(str(error).split())
+    return "failed", text if isinstance(error, BadInput) else f"{type(error).__name__}: {text}"
+
+
+def record_failure(lake: Lake, ref: str, device: str, error: BaseException) -> None:
+    """An attempt on a model that failed before anything of it could be planned."""
+    lake.end_attempt(lake.start_attempt(model_ref=ref, device=device), *outcome_of(error))
+
+
+def texts(lake: Lake, job: run.Job) -> dict[str, str]:
+    """Continuations by prompt id of a completed `template` measurement."""
+    found = lake.query(
+        "select prompt_id, text from prompt_template where measurement_id = ? order by prompt_id",
+        [job.measurement.measurement_id],
+    )
+    return dict(found.iter_rows())
+
+
+def templates(lake: Lake, measurement_id: str) -> list[PromptTemplate]:
+    """The records of a completed `template` measurement, in the order of their ids."""
+    found = lake.query(
+        "select * exclude (measurement_id) from prompt_template "
+        "where measurement_id = ? order by prompt_id",
+        [measurement_id],
+    )
+    return [PromptTemplate(**row) for row in found.iter_rows(named=True)]
+
+
+TEACHER: OtherRole = "teacher"
+TRIANGLE: tuple[OtherRole, ...] = ("derivative", "reference", "shared_comparator")
+
+
+def groups(members: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The triangle of a derivative and its pair with the teacher, by role, as far as given.
+
+    The teacher stands apart: prompts it falls silent on must not leave the triangle.
+    """
+    if "base" not in members:
+        return
+    base = {"base": members["base"]}
+    yield base | {role: members[role] for role in TRIANGLE if role in members}
+    if "teacher" in members:
+        yield base | {"teacher": members["teacher"]}
+
+
+def measure_distances(
+    lake: Lake,
+    models: Mapping[str, str],
+    inputs: Mapping[str, str],
+    prompts: tuple[str, str],
+    mode: Mode,
+    *,
+    ref: str,
+) -> bool:
+    """Distances from the base to each other role, from records in the lake; False if there already.
+
+    `models` and `inputs` (measurements) are ids by role, `prompts` the set's name and hash.
+    """
+    measurement = distances.plan(
+        models, inputs, mode, prompt_set=prompts[0], prompt_set_sha256=prompts[1]
+    )
+    measurement_id = measurement.measurement_id
+    lake.plan(measurement.row(), models)
+    if lake.is_complete(measurement_id):
+        return False
+    attempt = lake.start_attempt(
+        model_ref=ref, device="cpu", measurement_id=measurement_id, method=measurement.method
+    )
+    try:
+        began = time.perf_counter()
+        others = {
+            role: templates(lake, inputs[role]) for role in (*TRIANGLE, TEACHER) if role in inputs
+        }
+        records = distances.measure(templates(lake, inputs["base"]), others, mode)
+        rows = [asdict(record) for record in records]
+        took_s = time.perf_counter() - began
+        lake.append_unit(measurement_id, "all", {"template_distance": rows}, took_s)
+    except BaseException as error:
+        lake.end_attempt(attempt, *outcome_of(error))
+        raise
+    lake.end_attempt(attempt, "done")
+    return True

@@ -1,0 +1,153 @@
+"""The flow that measures models: one task a model, holding its device; distances at the end."""
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from filelock import FileLock
+from filelock import Timeout as LockTimeout
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+from prefect.concurrency.sync import concurrency
+from prefect.states import State
+from pydantic import BaseModel, ConfigDict
+
+from flows import environment
+from flows.session import Session
+from flows.targets import Target, in_order
+from measure import models, prompts, run
+from measure.request import DEFAULT_SEEDS, parse_seeds
+from warehouse.lake import Lake, home
+
+LEASE_S = 60  # a killed holder's slot is free again after this long
+RETRIES_S = [2, 15]
+
+
+class Choice(BaseModel):
+    """What a user can choose for the measurements of a flow run, as JSON."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seeds: tuple[int, ...] = DEFAULT_SEEDS
+    bank: str = "bank512"
+    canonical: str = "canonical40"
+    dtype: str = "float32"
+    device: str | None = None  # None: the first GPU, else the CPU
+    batch_size: int = 20
+
+    def settings(self, device: str) -> run.Settings:
+        """The same with the prompt sets loaded."""
+        return run.Settings(
+            bank=prompts.load(self.bank),
+            canonical=prompts.load(self.canonical),
+            seeds=parse_seeds(list(self.seeds)),
+            dtype=self.dtype,
+            device_kind=device.split(":")[0],
+            batch_size=self.batch_size,
+        )
+
+
+class SomeFailed(Exception):
+    """Not everything that was asked for could be measured; the rest was."""
+
+    def __init__(self, failures: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{ref}: {reason}" for ref, reason in failures.items()))
+        self.failures = failures
+
+
+def is_transient(_task: object, _run: object, state: State[object]) -> bool:
+    """Whether a failure may pass by itself: a network or a lock, never a wrong input or number."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, ConnectionError | TimeoutError)
+
+
+@task(
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=len(RETRIES_S),
+    retry_delay_seconds=RETRIES_S,
+    retry_condition_fn=is_transient,
+    task_run_name="measure {ref}",
+)
+def measure_model(session: Session, ref: str) -> str:
+    """Everything of one model that is not in the lake yet; its model_id."""
+    # A lease that could not be renewed in time costs at most a second user of the device, never a
+    # number; ending hours of work for it would cost more.
+    with concurrency(
+        slot_of(session.device),
+        occupy=1,
+        strict=True,
+        lease_duration=LEASE_S,
+        raise_on_lease_renewal_failure=False,
+    ):
+        return session.measure(ref)
+
+
+@task(cache_policy=NO_CACHE, persist_result=False, task_run_name="distances of {target.model}")
+def measure_distances(session: Session, target: Target) -> int:
+    """Distances of one target's triangle in both modes; how many were new."""
+    return session.measure_distances(target)
+
+
+@flow(name="measure", persist_result=False)
+def measure_targets(targets: Sequence[Target], choice: Choice | None = None) -> int:
+    """Measure what is missing of every target; how many units were new.
+
+    Raises:
+        SomeFailed: with the reason by model, after everything else was measured.
+    """
+    choice = choice or Choice()
+    device = choice.device or models.pick_device()
+    ensure_slot(device)
+    with Lake.open() as lake:
+        session = Session(lake, targets, choice.settings(device), device)
+        order = in_order(targets)
+        for ref in order:
+            measure_model(session, ref, return_state=True)
+        for ref in order:  # bases whose text came after they were measured as a stranger
+            if ref not in session.failures and session.pending(ref):
+                measure_model(session, ref, return_state=True)
+        for target in targets:
+            measure_distances(session, target)
+        if session.failures:
+            raise SomeFailed(session.failures)
+        return session.n_new_units
+
+
+def slot_of(device: str) -> str:
+    """The global concurrency limit of a device on this host, e.g. 'cpu@host' or 'cuda:0@host'."""
+    return f"{device}@{socket.gethostname()}"
+
+
+def ensure_slot(device: str) -> None:
+    """Make the device's limit exist with one slot: `strict=True` refuses a missing one."""
+    with get_client(sync_client=True) as client:
+        client.upsert_global_concurrency_limit_by_name(slot_of(device), limit=1)
+
+
+@contextmanager
+def alone_without_server(device: str, tell: Callable[[str], None]) -> Iterator[None]:
+    """Without a server, one process at a time may hold the home's devices.
+
+    Prefect's embedded server dies with its process and never frees the slot of one that was
+    killed. The operating system frees this lock; who holds it may take such a slot back.
+    """
+    if environment.running_server():
+        yield
+        return
+    lock = FileLock(home() / "prefect" / "embedded.lock")
+    (home() / "prefect").mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except LockTimeout:
+        tell("another cicatrix process is measuring here: waiting for it to end")
+        lock.acquire()
+    with lock:
+        ensure_slot(device)
+        with get_client(sync_client=True) as client:
+            client.update_global_concurrency_limit(
+                slot_of(device), GlobalConcurrencyLimitUpdate(active_slots=0)
+            )
+        yield

@@ -1,0 +1,131 @@
+"""What commands print: the summary of what was measured, and answers to ad-hoc SQL."""
+
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from flows.targets import Target
+from measure import sources
+from warehouse import read
+
+MAX_ROWS = 200  # of a table on the screen; files get every row
+UNKNOWN = "-"
+
+
+def print_summary(targets: Sequence[Target], failures: Mapping[str, str]) -> None:
+    """One line a derivative among the targets: scar and distances, each with its floor."""
+    known = read.mart("summary")
+    wanted = [target.model for target in targets if target.base and target.model not in failures]
+    ids = [sources.find(ref).model_id for ref in wanted]
+    rows = known.filter(pl.col("derivative_id").is_in(ids))
+    if rows.is_empty():
+        return
+    table = Table(title="Scars and distances to the base", title_justify="left")
+    for name in ("family", "derivative", "base"):
+        table.add_column(name, overflow="fold")
+    table.add_column("scar, x eps\n(non-max range)", justify="right")
+    table.add_column("max seed\nx eps", justify="right")
+    table.add_column("structural", overflow="fold")
+    table.add_column("centroid\n(floor)", justify="right")
+    table.add_column("CRP\n(floor)", justify="right")
+    table.add_column("functional", overflow="fold")
+    for row in rows.sort("family", "derivative").iter_rows(named=True):
+        table.add_row(
+            row["family"],
+            row["derivative"],
+            row["base"],
+            f"{number(row['min_non_max_x_eps'])} to {number(row['max_non_max_x_eps'])}",
+            f"{number(row['max_seed_x_eps'])} (seed {row['max_seed']})",
+            row["structural_status"] or UNKNOWN,
+            f"{number(row['centroid_distance'])}\n({number(row['centroid_floor'])})",
+            f"{number(row['crp_distance'])}\n({number(row['crp_floor'])})",
+            row["functional_status"] or UNKNOWN,
+        )
+    _console().print(table)
+    n_seeds, n_prompts = (_all_of(rows[name]) for name in ("n_seeds", "n_prompts"))
+    sys.stdout.write(
+        f"n: {n_seeds} seeds of 32 prompts (scar), {n_prompts} prompts (centroid and CRP, in "
+        "logits). eps = 1e-4.\nNothing here says whether a model was distilled: a layer is above "
+        "its floor or it is not interpretable.\n"
+    )
+
+
+def number(value: float | None) -> str:
+    """Three significant digits, thousands separated; a dash for what is not known."""
+    if value is None:
+        return UNKNOWN
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def write_answer(answer: pl.DataFrame, form: str, out: Path | None) -> int:
+    """Write a query's rows as a table, CSV, JSON or Parquet; a screen's table is cut at 200 rows."""
+    if form == "table":
+        text = _as_table(answer)
+        if out is None:
+            sys.stdout.write(text)
+        else:
+            out.write_text(text, encoding="utf-8")
+        return 0
+    target = io.BytesIO()
+    if form == "csv":
+        _flat(answer).write_csv(target)
+    elif form == "json":
+        answer.write_json(target)
+    else:
+        answer.write_parquet(target)
+    if out is None:
+        sys.stdout.buffer.write(target.getvalue())
+        if form == "json":
+            sys.stdout.write("\n")
+    else:
+        out.write_bytes(target.getvalue())
+    return 0
+
+
+def _as_table(answer: pl.DataFrame) -> str:
+    table = Table(*answer.columns)
+    for row in answer.head(MAX_ROWS).iter_rows():
+        table.add_row(*(UNKNOWN if value is None else _cell(value) for value in row))
+    buffer = io.StringIO()
+    Console(file=buffer, width=_console().width).print(table)
+    if answer.height > MAX_ROWS:
+        buffer.write(f"the first {MAX_ROWS:,} of {answer.height:,} rows; --format csv has all\n")
+    else:
+        buffer.write(f"{answer.height:,} rows\n")
+    return buffer.getvalue()
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    # Text of a model or a person is shown as it is, never as rich's markup.
+    return str(value).replace("[", r"\[")
+
+
+def _flat(answer: pl.DataFrame) -> pl.DataFrame:
+    """CSV has no lists: they become JSON text."""
+    lists = [name for name, kind in answer.schema.items() if kind.is_nested()]
+    return answer.with_columns(
+        pl.col(name).map_elements(lambda v: str(list(v)), return_dtype=pl.String) for name in lists
+    )
+
+
+def _all_of(values: pl.Series) -> str:
+    """The one value that all rows have, or their range."""
+    known = values.drop_nulls()
+    if known.is_empty():
+        return UNKNOWN
+    low, high = known.min(), known.max()
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=150)

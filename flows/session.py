@@ -1,0 +1,191 @@
+"""One run over some targets: which models are at hand, what they still lack, what went wrong."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from tqdm import tqdm
+
+from flows import ledger
+from flows.targets import Target, bases_read_by, in_order
+from measure import models, run, sources
+from measure.errors import BadInput
+from measure.models import CausalLM
+from measure.records import Mode
+from measure.sources import Source
+from warehouse.lake import Lake
+
+
+class Session:
+    """The state of one run. Not a dataclass: Prefect walks through those when they are arguments."""
+
+    def __init__(
+        self, lake: Lake, targets: Sequence[Target], settings: run.Settings, device: str
+    ) -> None:
+        self.lake = lake
+        self.targets = targets
+        self.settings = settings
+        self.device = device
+        self.failures: dict[str, str] = {}  # reference -> why it could not be measured
+        self.n_new_units = 0
+        self._sources: dict[str, Source] = {}
+        self._loaded: tuple[str, CausalLM] | None = None
+
+    def source(self, ref: str) -> Source:
+        """The checked files of a model, looked up once."""
+        if ref not in self._sources:
+            self._sources[ref] = sources.find(ref)
+        return self._sources[ref]
+
+    def measure(self, ref: str) -> str:
+        """Measure what is missing of a model; its id. A failure is recorded, then raised."""
+        try:
+            source = self.source(ref)
+            self._check_against_bases(ref)
+        except Exception as error:
+            self._fail(ref, error)
+            raise
+        try:
+            self._measure_jobs(ref, source)
+        except Exception as error:
+            self._fail(ref, error, is_recorded=self._is_attempt_recorded(ref, error))
+            raise
+        return source.model_id
+
+    def is_complete(self) -> bool:
+        """Whether nothing of any target needs a model to run; a model in error is not complete."""
+        try:
+            for ref in in_order(self.targets):
+                self._check_against_bases(ref)
+                if self.pending(ref):
+                    return False
+        except (BadInput, ConnectionError):
+            return False
+        return True
+
+    def n_measurements(self) -> int:
+        """Measurements that the targets ask of models, distances left out."""
+        return sum(len(self._jobs(ref)) for ref in in_order(self.targets))
+
+    def pending(self, ref: str) -> list[run.Job]:
+        """Jobs of a model that can be done now and are not complete in the lake."""
+        return [job for job in self._jobs(ref) if not self._is_complete(job)]
+
+    def measure_distances(self, target: Target) -> int:
+        """Declare a target's comparisons and compute its distances; how many were new."""
+        if target.model in self.failures or target.model == target.base:
+            return 0
+        derivative_id = self.source(target.model).model_id
+        others = {r: ref for r, ref in target.others().items() if ref not in self.failures}
+        self.lake.add_comparisons(
+            {
+                "derivative_id": derivative_id,
+                "role": role,
+                "model_id": self.source(ref).model_id,
+                "declared_by": "zoo" if self.source(target.model).kind == "zoo" else "cli",
+            }
+            for role, ref in others.items()
+            if self.source(ref).model_id != derivative_id
+        )
+        groups = ledger.groups({"derivative": target.model, **others})
+        return sum(self._distances_of(group) for group in groups)
+
+    def _distances_of(self, group: dict[str, str]) -> int:
+        base = group["base"]
+        ids = {role: self.source(ref).model_id for role, ref in group.items()}
+        modes: tuple[Mode, Mode] = ("free", "forced")
+        n_new = 0
+        for mode in modes:
+            jobs = {role: self._template_job(ref, base, mode) for role, ref in group.items()}
+            if not all(self._is_complete(job) for job in jobs.values()):
+                continue
+            inputs = {role: job.measurement.measurement_id for role, job in jobs.items()}
+            n_new += ledger.measure_distances(
+                self.lake,
+                ids,
+                inputs,
+                (self.settings.canonical.name, self.settings.canonical.sha256),
+                mode,
+                ref=next(ref for role, ref in group.items() if role != "base"),
+            )
+        return n_new
+
+    def _template_job(self, ref: str, base: str, mode: Mode) -> run.Job:
+        model_id = self.source(ref).model_id
+        free = run.own_jobs(model_id, self.settings)[1]
+        if mode == "free":
+            return free
+        return run.forced_job(model_id, self.settings, self._texts(base) or {})
+
+    def _jobs(self, ref: str) -> list[run.Job]:
+        """All that can be asked of a model now: its own, and forced on texts its bases have given."""
+        model_id = self.source(ref).model_id
+        jobs = run.own_jobs(model_id, self.settings)
+        for base in bases_read_by(ref, self.targets):
+            if base not in self.failures and (texts := self._texts(base)) is not None:
+                jobs.append(run.forced_job(model_id, self.settings, texts))
+        return jobs
+
+    def _texts(self, base: str) -> dict[str, str] | None:
+        """A base's greedy texts, once they are all in the lake."""
+        free = run.own_jobs(self.source(base).model_id, self.settings)[1]
+        return ledger.texts(self.lake, free) if self._is_complete(free) else None
+
+    def _measure_jobs(self, ref: str, source: Source) -> None:
+        seen: set[str] = set()
+        while pending := [j for j in self.pending(ref) if j.measurement.measurement_id not in seen]:
+            # A base's own free text, once there, brings a forced job of its own: look again.
+            with tqdm(
+                total=sum(job.n_passes for job in pending),
+                desc=f"{source.label[:28]:28s}",
+                unit="prompt",
+                disable=None,
+            ) as bar:
+                for job in pending:
+                    seen.add(job.measurement.measurement_id)
+                    self.lake.add_models([asdict(self._load(ref, source).card)])
+                    before = len(self.lake.units_done(job.measurement.measurement_id))
+                    bar.update(job.n_passes * before // len(job.measurement.units))
+                    ledger.measure_job(
+                        self.lake,
+                        lambda: self._load(ref, source),
+                        job,
+                        ref=ref,
+                        device=self.device,
+                        progress=lambda n: _advance(bar, n),
+                    )
+                    self.n_new_units += len(job.measurement.units) - before
+
+    def _load(self, ref: str, source: Source) -> CausalLM:
+        if self._loaded is None or self._loaded[0] != ref:
+            self._loaded = None  # let go of one model before taking the next
+            model = models.load(source, device=self.device, dtype=self.settings.dtype)
+            self._loaded = (ref, model)
+        return self._loaded[1]
+
+    def _is_complete(self, job: run.Job) -> bool:
+        return self.lake.is_complete(job.measurement.measurement_id)
+
+    def _check_against_bases(self, ref: str) -> None:
+        for target in self.targets:
+            if target.model == ref and target.base is not None and target.base != ref:
+                try:
+                    base = self.source(target.base)
+                except BadInput:
+                    continue  # the base fails by itself, with its own reason
+                texts = [prompt.text for prompt in self.settings.bank.prompts]
+                models.refuse_unlike_base(self.source(ref), base, texts)
+
+    def _is_attempt_recorded(self, ref: str, error: BaseException) -> bool:
+        """Whether a job had begun: then its own attempt says why it ended."""
+        return self._loaded is not None and self._loaded[0] == ref
+
+    def _fail(self, ref: str, error: BaseException, *, is_recorded: bool = False) -> None:
+        if not isinstance(error, ConnectionError | TimeoutError):  # those are tried again
+            self.failures[ref] = ledger.outcome_of(error)[1]
+        if not is_recorded:
+            ledger.record_failure(self.lake, ref, self.device, error)
+
+
+def _advance(bar: "tqdm[None]", n: int) -> None:
+    """Move a bar on, not past its end: a restart at half the batch does prompts again."""
+    bar.update(min(n, bar.total - bar.n))

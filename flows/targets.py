@@ -1,0 +1,67 @@
+"""What a command compares with what: models by reference and role, and the order to measure them in."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+from measure import zoo
+
+ROLES = ("base", "reference", "shared_comparator", "teacher")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A model to measure and what to compare it with, each a reference as the user gives it."""
+
+    model: str
+    base: str | None = None
+    reference: str | None = None
+    shared_comparator: str | None = None
+    teacher: str | None = None
+
+    def others(self) -> dict[str, str]:
+        """Role -> reference, of the roles that were given."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
+        return {role: ref for role, ref in given.items() if ref is not None}
+
+
+def in_order(targets: Sequence[Target]) -> list[str]:
+    """Every model once, bases first: their greedy texts are what the others are scored on."""
+    bases = [target.base for target in targets if target.base is not None]
+    rest = [ref for target in targets for ref in (target.model, *target.others().values())]
+    return list(dict.fromkeys([*bases, *rest]))
+
+
+def bases_read_by(ref: str, targets: Sequence[Target]) -> Iterator[str]:
+    """The bases on whose text a model is scored: those of the triangles it stands in."""
+    found = (
+        target.base
+        for target in targets
+        if target.base is not None and ref in (target.model, *target.others().values())
+    )
+    yield from dict.fromkeys(found)
+
+
+def zoo_targets() -> list[Target]:
+    """Every derivative of the zoo against its base, the base of the next family and its teacher."""
+    members = zoo.members()
+    bases = [member for member in members if member.kind == "base"]
+    targets: list[Target] = []
+    for member in members:
+        if member.base is None:
+            continue
+        families = [base.name for base in bases]
+        stranger = families[(families.index(member.base) + 1) % len(families)]
+        targets.append(
+            Target(
+                model=zoo_ref(member.name),
+                base=zoo_ref(member.base),
+                reference=zoo_ref(stranger) if stranger != member.base else None,
+                teacher=zoo_ref(member.teacher) if member.teacher else None,
+            )
+        )
+    return targets
+
+
+def zoo_ref(name: str) -> str:
+    """The reference of a zoo member, as `cicatrix measure` takes it."""
+    return f"zoo:{name}"
