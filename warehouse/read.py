@@ -85,21 +85,21 @@ def newest(name: str, location: Location | None = None) -> datetime | None:
         sql = (
             "select greatest((select max(committed_at) from unit), "
             "(select max(planned_at) from measurement), "
-            "(select max(started_at) from attempt), (select max(ended_at) from attempt_end)) as at"
+            "(select max(started_at) from attempt), (select max(ended_at) from attempt_end)) as changed_at"
         )
         values: list[object] = []
     elif name in _METHODS_SEEN:
         sql = (
-            "with completed as (select max(committed_at) as at from stg_measurement "
+            "with completed as (select max(committed_at) as done_at from stg_measurement "
             "where list_contains(?, method)) "
-            "select greatest(at, (select max(declared_at) from comparison)) as at "
-            "from completed where at is not null"
+            "select greatest(at, (select max(declared_at) from comparison)) as changed_at"
+            "from completed where done_at is not null"
         )
         values = [list(_METHODS_SEEN[name])]
     else:
         raise LakeError(f"there is no mart '{name}'; there are {', '.join(relations('marts'))}")
     found = _frame(sql, location, values)
-    return found["at"].item() if found.height else None
+    return found["changed_at"].item() if found.height else None
 
 
 def _select(name: str, location: Location | None, equals: Mapping[str, object]) -> pl.DataFrame:
