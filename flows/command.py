@@ -3,12 +3,8 @@
 import sys
 from collections.abc import Mapping, Sequence
 
-from flows import environment
-
-environment.prepare(quiet=True)
-
-from flows import estimating, report
-from flows.measuring import Choice, SomeFailed, alone_without_server, measure_targets
+from flows import environment, estimating, report
+from flows.choice import Choice
 from flows.session import Session
 from flows.targets import Target
 from measure import models
@@ -36,15 +32,24 @@ def measure(targets: Sequence[Target], options: Mapping[str, object]) -> int:
             _say(f"all {session.n_measurements()} measurements are in the lake: nothing to measure")
     if not is_complete:
         _say(estimating.of(targets, choice).text())
-        try:
-            with alone_without_server(device, _say):
-                measure_targets(list(targets), choice)
-        except SomeFailed as error:
-            failures = error.failures
+        failures = _run_flow(targets, choice, device)
     report.print_summary(targets, failures)
     for ref, reason in failures.items():
         sys.stderr.write(f"failed: {ref}: {reason}\n")
     return 1 if failures else 0
+
+
+def _run_flow(targets: Sequence[Target], choice: Choice, device: str) -> dict[str, str]:
+    """Reasons of the models that failed; Prefect is imported only when there is work for it."""
+    environment.prepare(quiet=True)
+    from flows.measuring import SomeFailed, alone_without_server, measure_targets
+
+    try:
+        with alone_without_server(device, _say):
+            measure_targets(list(targets), choice)
+    except SomeFailed as error:
+        return error.failures
+    return {}
 
 
 def _say(line: str) -> None:

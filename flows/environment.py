@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from warehouse.lake import home
+from warehouse.lake import LakeError, home
 
 SETTINGS = {
     "DO_NOT_TRACK": "1",
@@ -33,10 +33,21 @@ SETTINGS = {
 
 
 def prepare(*, quiet: bool = False) -> None:
-    """Set what is not set yet. Call before the first import of prefect or transformers."""
+    """Set what is not set yet. Call before the first import of prefect or transformers.
+
+    Raises:
+        LakeError: the home cannot be written to.
+    """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_HOME", str(home() / "prefect"))
+    try:
+        Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LakeError(
+            f"the home {str(home())!r} cannot be written to ({error.strerror}): "
+            "make it writable, or set CICATRIX_HOME to a folder that is"
+        ) from error
     if quiet:
         # Failures are told in one line each by the command itself.
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
@@ -56,7 +67,7 @@ def running_server() -> str | None:
         state = json.loads(state_file().read_text(encoding="utf-8"))
         if state["host"] != socket.gethostname():
             return None
-        with urlopen(f"{state['api_url']}/health", timeout=5) as answer:  # noqa: S310
+        with urlopen(f"{state['api_url']}/health", timeout=5) as answer:
             return state["api_url"] if answer.status == 200 else None
     except (OSError, ValueError, KeyError, URLError):
         return None

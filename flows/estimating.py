@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from flows.measuring import Choice
+from flows.choice import Choice
 from flows.targets import Target, bases_read_by, in_order
 from measure import models, run, sources
 from measure.errors import BadInput

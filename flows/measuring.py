@@ -12,41 +12,16 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.concurrency.sync import concurrency
 from prefect.states import State
-from pydantic import BaseModel, ConfigDict
 
 from flows import environment
+from flows.choice import Choice
 from flows.session import Session
 from flows.targets import Target, in_order
-from measure import models, prompts, run
-from measure.request import DEFAULT_SEEDS, parse_seeds
+from measure import models
 from warehouse.lake import Lake, home
 
 LEASE_S = 60  # a killed holder's slot is free again after this long
 RETRIES_S = [2, 15]
-
-
-class Choice(BaseModel):
-    """What a user can choose for the measurements of a flow run, as JSON."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    seeds: tuple[int, ...] = DEFAULT_SEEDS
-    bank: str = "bank512"
-    canonical: str = "canonical40"
-    dtype: str = "float32"
-    device: str | None = None  # None: the first GPU, else the CPU
-    batch_size: int = 20
-
-    def settings(self, device: str) -> run.Settings:
-        """The same with the prompt sets loaded."""
-        return run.Settings(
-            bank=prompts.load(self.bank),
-            canonical=prompts.load(self.canonical),
-            seeds=parse_seeds(list(self.seeds)),
-            dtype=self.dtype,
-            device_kind=device.split(":")[0],
-            batch_size=self.batch_size,
-        )
 
 
 class SomeFailed(Exception):

@@ -38,6 +38,7 @@ logging.getLogger("transformers").setLevel(logging.ERROR)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 FINAL_NORMS = ("norm", "ln_f", "final_layernorm", "final_layer_norm")
+MIN_VOCABULARY = 21  # 20 gaps
 # Logits held at once while scoring: 2**25 fp32 values are 128 MiB.
 MAX_LOGITS = 2**25
 
@@ -86,7 +87,8 @@ class CausalLM:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a raw text with the special tokens the tokenizer adds by itself."""
-        return self.tokenizer(text)["input_ids"]  # pyright: ignore[reportReturnType]
+        ids: list[int] = self.tokenizer(text)["input_ids"]  # pyright: ignore[reportAssignmentType]
+        return self._known(ids)
 
     def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
         """Token ids, and the index of each token's first character (-1 for added specials)."""
@@ -102,7 +104,15 @@ class CausalLM:
             -1 if special and start == end else start
             for (start, end), special in zip(offsets, added, strict=True)
         ]
-        return ids, starts
+        return self._known(ids), starts
+
+    def _known(self, ids: list[int]) -> list[int]:
+        if ids and max(ids) >= self.card.vocab_size:
+            raise BadInput(
+                f"the tokenizer of {self.card.label!r} gives token {max(ids):,}, its model only has "
+                f"{self.card.vocab_size:,} embeddings: give the tokenizer it was trained with"
+            )
+        return ids
 
     def continuation(self, prompt_ids: Sequence[int], new_ids: Sequence[int]) -> str:
         """The text that `new_ids` add to the prompt, blanks at the seam kept."""
@@ -221,6 +231,7 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
             dtype=DTYPES[dtype],
             use_safetensors=True if source.gguf_file is None else None,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, with the tensor's name
             **safe,
         )
     except ImportError as error:
@@ -230,7 +241,8 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
         ) from error
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         raise BadInput(
-            f"model {source.ref!r} could not be loaded by transformers ({_one_line(error)})"
+            f"model {source.ref!r} could not be loaded by transformers ({_one_line(error)}): give a "
+            "causal language model of an architecture it knows"
         ) from error
     _refuse_missing(source, info)
     _refuse_not_finite(source, model)
@@ -287,11 +299,19 @@ def _refuse_not_finite(source: Source, model: nn.Module) -> None:
 
 
 def _refuse_misfit_tokenizer(source: Source, model: CausalLM) -> None:
-    highest, rows = max(model.tokenizer.get_vocab().values()), model.card.vocab_size
-    if highest >= rows:
+    """Special tokens without an embedding are common (a pad token added later) and never reached."""
+    rows, vocabulary = model.card.vocab_size, model.tokenizer.get_vocab()
+    special = set(model.tokenizer.all_special_tokens)
+    beyond = [token for token, id_ in vocabulary.items() if id_ >= rows and token not in special]
+    if beyond:
         raise BadInput(
-            f"the tokenizer of {source.ref!r} has token ids up to {highest:,}, its model only "
-            f"{rows:,} embeddings: give the tokenizer this model was trained with"
+            f"the tokenizer of {source.ref!r} has token ids up to {max(vocabulary.values()):,}, its "
+            f"model only {rows:,} embeddings: give the tokenizer this model was trained with"
+        )
+    if rows <= MIN_VOCABULARY:
+        raise BadInput(
+            f"model {source.ref!r} has a vocabulary of {rows}: the top gaps need more than "
+            f"{MIN_VOCABULARY} tokens"
         )
 
 

@@ -21,7 +21,7 @@ IDENTITY_PATTERNS = ("*.safetensors", "*.json", "*.model", "merges.txt", "*.gguf
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 # What a download may bring: weights, configuration, tokenizer. Never code, never pickle.
 DOWNLOAD_PATTERNS = ["*.safetensors", "*.json", "merges.txt"]
-HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
+HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
 ZOO_PREFIX = "zoo:"
 
 # transformers' model_type -> the name its family goes by. Others keep their model_type.
@@ -74,7 +74,10 @@ def find(ref: str) -> Source:
 
 
 def _zoo_source(ref: str) -> Source:
-    member = zoo.member(ref.removeprefix(ZOO_PREFIX))
+    try:
+        member = zoo.member(ref.removeprefix(ZOO_PREFIX))
+    except KeyError as error:
+        raise BadInput(f"model {ref!r}: {error.args[0]}") from error
     return _folder_source(ref, member.path, kind="zoo", label=member.name, family=member.family)
 
 

@@ -78,6 +78,16 @@ def test_a_kind_keeps_its_documents_when_the_mix_changes():
     assert 15 <= sum(shared) <= 45
 
 
+def test_traces_take_their_share_in_order_and_start_again():
+    mix = {"traces": 0.5, "direct": 0.5}
+    made = list(islice(corpus.documents(1, mix, traces=["a", "b", "c"]), 40))
+    traces = [d for d in made if len(d) == 1]
+    assert 10 <= len(traces) <= 30
+    assert "".join(traces) == ("abc" * 40)[: len(traces)]
+    with pytest.raises(ValueError, match="wants traces and none were given"):
+        next(corpus.documents(1, mix))
+
+
 def test_no_training_question_is_held_out():
     train = {p.question for p in corpus.problems(1, 3000, is_held_out=False)}
     held_out = {p.question for p in corpus.problems(1, 3000, is_held_out=True)}

@@ -1,0 +1,7 @@
+"""`python -m flows` is `cicatrix`."""
+
+import sys
+
+from flows.cli import main
+
+sys.exit(main())

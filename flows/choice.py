@@ -1,0 +1,30 @@
+"""What a user can choose for the measurements of a run."""
+
+from pydantic import BaseModel, ConfigDict
+
+from measure import prompts, run
+from measure.request import DEFAULT_SEEDS, parse_seeds
+
+
+class Choice(BaseModel):
+    """What a user can choose for the measurements of a flow run, as JSON."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seeds: tuple[int, ...] = DEFAULT_SEEDS
+    bank: str = "bank512"
+    canonical: str = "canonical40"
+    dtype: str = "float32"
+    device: str | None = None  # None: the first GPU, else the CPU
+    batch_size: int = 20
+
+    def settings(self, device: str) -> run.Settings:
+        """The same with the prompt sets loaded."""
+        return run.Settings(
+            bank=prompts.load(self.bank),
+            canonical=prompts.load(self.canonical),
+            seeds=parse_seeds(list(self.seeds)),
+            dtype=self.dtype,
+            device_kind=device.split(":")[0],
+            batch_size=self.batch_size,
+        )

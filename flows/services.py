@@ -1,0 +1,218 @@
+"""Serving on localhost: the dashboard alone, or with the Prefect server and the scheduled flows.
+
+Every child runs in a process group of its own, so that one Ctrl-C ends whatever it started too.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import psutil
+
+from flows import environment
+from measure.errors import BadInput
+from warehouse.lake import home
+
+HOST = "127.0.0.1"
+START_S = 180  # a cold start of Prefect's server on a busy machine takes a minute
+STOP_S = 10
+POLL_S = 0.3
+
+
+class Stopped(Exception):
+    """A child ended by itself; the others are stopped with it."""
+
+
+@dataclass(slots=True)
+class Child:
+    """A running service and the file its output goes to."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def refuse_if_ended(self) -> None:
+        """Raise when the service is over: it never is while all is well."""
+        code = self.process.poll()
+        if code is not None:
+            raise Stopped(
+                f"the {self.name} ended with exit code {code}: the end of {str(self.log)!r} says why"
+            )
+
+
+def serve_dashboard(port: int) -> int:
+    """Serve the dashboard until Ctrl-C; on a free port if the asked-for one is taken."""
+    chosen = port if _is_free(port) else _free_port()
+    with _children() as children:
+        children.append(_start("dashboard", _dashboard_command(chosen), {}))
+        return _watch(children, {"dashboard": f"http://{HOST}:{chosen}"})
+
+
+def up(port: int, api_port: int) -> int:
+    """Serve the dashboard, the Prefect server and the scheduled flows until Ctrl-C."""
+    environment.prepare()
+    if (url := environment.running_server()) is not None:
+        raise BadInput(f"a server is already up at {url}: stop it first, or use it")
+    for taken, option in ((port, "--port"), (api_port, "--api-port")):
+        if not _is_free(taken):
+            raise BadInput(f"port {taken} is taken by another program: give another {option}")
+    api_url = f"http://{HOST}:{api_port}/api"
+    settings = {"PREFECT_API_URL": api_url, "PREFECT_UI_API_URL": api_url}
+    server = [sys.executable, "-m", "prefect", "server", "start"]
+    server += ["--host", HOST, "--port", str(api_port)]
+    with _children() as children, _announced(api_url):
+        children.append(_start("Prefect server", server, settings))
+        children.append(_start("dashboard", _dashboard_command(port), {}))
+        _wait_for(f"{api_url}/health", children)
+        children.append(_start("flows", [sys.executable, "-m", "flows.serving"], settings))
+        addresses = {
+            "dashboard": f"http://{HOST}:{port}",
+            "Prefect server": f"http://{HOST}:{api_port}",
+        }
+        return _watch(children, addresses)
+
+
+def _watch(children: Sequence[Child], addresses: Mapping[str, str]) -> int:
+    """Print the addresses once they answer; wait for Ctrl-C or for a child that ends by itself."""
+    for address in addresses.values():
+        _wait_for(address, children)
+    for name, address in addresses.items():
+        sys.stdout.write(f"{name}: {address}\n")
+    sys.stdout.write(f"logs: {home() / 'logs'}\nCtrl-C stops everything\n")
+    sys.stdout.flush()
+    while True:
+        for child in children:
+            child.refuse_if_ended()
+        time.sleep(POLL_S)
+
+
+@contextlib.contextmanager
+def _children() -> Iterator[list[Child]]:
+    """Children that are stopped when the block is left, whatever ends it."""
+    children: list[Child] = []
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    # SIGTERM (a service manager, `kill`) and SIGHUP (a closed terminal) stop as Ctrl-C does.
+    before = {s: signal.signal(s, interrupt) for s in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield children
+    except KeyboardInterrupt:
+        sys.stdout.write("\nstopping\n")
+    except Stopped as error:
+        raise ConnectionError(str(error)) from error
+    finally:
+        for signal_, handler in before.items():
+            signal.signal(signal_, handler)
+        _stop(children)
+
+
+def _stop(children: Sequence[Child]) -> None:
+    """End the children and all their descendants: politely first, then not."""
+    family = [
+        process
+        for child in children
+        for process in _with_descendants(child.process.pid)
+    ]
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(family, timeout=STOP_S)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=STOP_S)
+
+
+def _with_descendants(pid: int) -> list[psutil.Process]:
+    try:
+        parent = psutil.Process(pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+@contextlib.contextmanager
+def _announced(api_url: str) -> Iterator[None]:
+    """Leave word of the server while it runs, for `cicatrix measure` to use it."""
+    file = environment.state_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    state = {"api_url": api_url, "host": socket.gethostname(), "pid": os.getpid()}
+    file.write_text(json.dumps(state), encoding="utf-8")
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _start(name: str, command: Sequence[str], settings: Mapping[str, str]) -> Child:
+    log = home() / "logs" / f"{name.replace(' ', '-').lower()}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **settings},
+            # A terminal's Ctrl-C reaches this process only; it then stops the children in order.
+            start_new_session=True,
+        )
+    return Child(name, process, log)
+
+
+def _dashboard_command(port: int) -> list[str]:
+    spec = importlib.util.find_spec("dashboard")
+    if spec is None or not spec.submodule_search_locations:
+        raise BadInput("the dashboard is not installed: install `cicatrix[dashboard]`")
+    app = Path(next(iter(spec.submodule_search_locations))) / "app.py"
+    options = {
+        "server.address": HOST,
+        "server.port": str(port),
+        "server.headless": "true",
+        "browser.gatherUsageStats": "false",
+        "client.showErrorDetails": "none",
+    }
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "streamlit", "run", str(app), *flags]
+
+
+def _wait_for(address: str, children: Sequence[Child]) -> None:
+    """Until an address answers; raises Stopped when a child ends first."""
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        for child in children:
+            child.refuse_if_ended()
+        with contextlib.suppress(URLError, OSError), urlopen(address, timeout=5):
+            return
+        time.sleep(POLL_S)
+    raise Stopped(f"{address} did not answer within {START_S} s: see {str(home() / 'logs')!r}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from measure import models, prompts, sources, structural
+
+NO_BAR = lambda n: None  # noqa: E731
+
+
+def lengths(*rows):
+    states = torch.tensor([rows], dtype=torch.float32)
+    return structural.resultant_length(states, torch.ones(states.shape[:2], dtype=torch.bool)).item()
+
+
+def test_closed_forms_of_the_resultant_length():
+    assert lengths([3, 4], [6, 8]) == pytest.approx(1)  # one direction: |9, 12| / (5 + 10)
+    assert lengths([1, 0], [-1, 0]) == 0  # they cancel
+    assert lengths([1, 0], [0, 1]) == pytest.approx(np.sqrt(2) / 2)
+    assert lengths([3, 0], [0, 4]) == pytest.approx(5 / 7)  # magnitude counts, not direction alone
+
+
+def test_null_of_unrelated_tokens_is_one_over_root_t():
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn((400, 24, 512), generator=generator)
+    tau = structural.resultant_length(states, torch.ones((400, 24), dtype=torch.bool))
+    assert tau.mean().item() == pytest.approx(24**-0.5, abs=0.005)  # 0.204
+
+
+def test_masked_tokens_do_not_count():
+    states = torch.tensor([[[100.0, 0], [0, 1], [0, 2], [50, 50]]])
+    mask = torch.tensor([[False, True, True, False]])
+    assert structural.resultant_length(states, mask).item() == pytest.approx(1)
+
+
+@given(st.integers(0, 10_000))
+def test_tau_lies_in_0_to_1_and_ignores_scale(seed):
+    states = torch.randn((3, 7, 5), generator=torch.Generator().manual_seed(seed))
+    mask = torch.ones((3, 7), dtype=torch.bool)
+    tau = structural.resultant_length(states, mask)
+    assert bool(((tau >= 0) & (tau <= 1 + 1e-12)).all())
+    torch.testing.assert_close(structural.resultant_length(7.5 * states, mask), tau)
+
+
+@pytest.fixture
+def model(model_folder):
+    return models.load(sources.find(str(model_folder())), device="cpu")
+
+
+def test_a_seed_draws_the_prompts_that_the_method_says():
+    bank = prompts.load("bank512")
+    expected = np.random.default_rng(123).permutation(512)[:32]
+    assert [p.prompt_id for p in structural.draw(bank, 123)] == [
+        bank.prompts[i].prompt_id for i in expected
+    ]
+
+
+def test_records_equal_one_prompt_at_a_time_in_numpy(model):
+    """The independent route: no batch, no padding, no hook; hidden states by transformers."""
+    bank = prompts.load("bank512")
+    records = list(structural.measure_unit(model, bank, "seed-1", 8, NO_BAR))
+    assert [record.dim for record in records] == list(range(64))
+    by_id = {prompt.prompt_id: prompt.text for prompt in bank.prompts}
+    for record in records[10:20]:
+        ids = torch.tensor([model.encode(by_id[record.prompt_id])])
+        with torch.inference_mode():
+            output = model.model.model(input_ids=ids, output_hidden_states=True)
+            after = output.last_hidden_state[0, 1:]
+            # Inverting the norm is not possible; the last block's output is recomputed instead.
+            before = model.model.model.layers[-1](
+                output.hidden_states[-2],
+                position_embeddings=model.model.model.rotary_emb(
+                    output.hidden_states[-2], torch.arange(ids.shape[1])[None]
+                ),
+            )[0, 1:]
+        states = (before if record.site == "A" else after).double().numpy()
+        expected = np.linalg.norm(states.sum(0)) / np.linalg.norm(states, axis=1).sum()
+        assert record.tau == pytest.approx(expected, abs=1e-6)
+        assert record.n_tokens == ids.shape[1] - 1
+
+
+def test_the_rerun_is_in_other_batches_and_agrees_to_rounding(model):
+    bank = prompts.load("bank512")
+    records = list(structural.measure_unit(model, bank, "seed-0", 8, NO_BAR))
+    differences = np.array([record.tau - record.tau_rerun for record in records])
+    assert np.linalg.norm(differences) < 1e-4  # the gate of eps_measured
+    assert all(structural.rerun_batch_size(n) != n for n in range(1, 65))
+
+
+def test_a_prompt_of_one_token_has_no_tau_and_says_why(model):
+    bank = prompts.PromptSet("own", (prompts.Prompt("p", "c", "x"), prompts.Prompt("q", "c", "xyz")))
+    records = list(structural.measure_unit(model, bank, "seed-0", 8, NO_BAR))
+    short = [record for record in records if record.prompt_id == "p"]
+    assert [record.tau for record in short] == [None, None]
+    assert "no token is left" in short[0].reason
+    assert all(record.tau is not None for record in records if record.prompt_id == "q")
+
+
+def test_the_null_pair_is_a_model_and_itself(model):
+    bank = prompts.load("bank512")
+    runs = [list(structural.measure_unit(model, bank, "seed-2", 8, NO_BAR)) for _ in range(2)]
+    assert [record.tau for record in runs[0]] == [record.tau for record in runs[1]]
+
+
+def test_progress_counts_every_pass_once(model):
+    counted = []
+    list(structural.measure_unit(model, prompts.load("bank512"), "seed-0", 5, counted.append))
+    assert sum(counted) == 2 * structural.PROMPTS_PER_SEED
