@@ -1,0 +1,17 @@
+"""`python -m dashboard [--port N] [streamlit's own flags]`: serve the pages on this machine until Ctrl-C."""
+
+import sys
+from pathlib import Path
+
+from streamlit.web import cli
+
+APP = Path(__file__).with_name("app.py")
+
+
+def arguments(given: list[str]) -> list[str]:
+    """What `streamlit run` is given: `--port N` is short for its own name of the port."""
+    return ["run", str(APP), *("--server.port" if word == "--port" else word for word in given)]
+
+
+if __name__ == "__main__":
+    cli.main(arguments(sys.argv[1:]), prog_name="streamlit")

@@ -1,0 +1,115 @@
+"""What is being measured now? From the marts run and run_unit."""
+
+import shlex
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from dashboard import charts, live, measured_how, tables
+from dashboard.data import mart
+from dashboard.words import ago, count, duration, instant, number, progress_of_runs
+
+SILENT_AFTER = timedelta(minutes=10)  # as in the mart run
+STATES = {
+    "running": ("blue", ":material/play_arrow:"),
+    "failed": ("red", ":material/error:"),
+    "interrupted": ("orange", ":material/pause:"),
+    "silent": ("gray", ":material/hourglass_disabled:"),
+    "complete": ("green", ":material/check:"),
+}
+
+
+def main() -> None:
+    """Draw the page: what runs, what stopped, what is complete."""
+    st.title("What is being measured now?")
+    before = mart("run")
+    live.refresh_when_new("run", due=_silent_at(before.filter(pl.col("state") == "running")))
+    runs = mart("run").sort("started_at", descending=True, nulls_last=True)
+    if runs.is_empty():
+        live.invite(
+            "Nothing has been measured yet. Here each measurement would show its progress, its cost, or why it stopped.",
+            [
+                ("The embedded models, in under three minutes and without a GPU:", "cicatrix demo"),
+                ("A model of your own, a folder or a name on the hub:", "cicatrix measure MODEL --base BASE"),
+            ],
+        )
+        return
+    st.markdown(progress_of_runs(runs))
+    chosen = st.pills("State", list(STATES), selection_mode="multi", key="state", bind="query-params") or list(STATES)
+    shown = runs.filter(pl.col("state").is_in(chosen))
+    if shown.is_empty():
+        st.caption(f"No measurement is {' or '.join(chosen)}.")
+    units = mart("run_unit").sort("n_units_done")
+    for run in shown.filter(pl.col("state") == "running").iter_rows(named=True):
+        running(run, units.filter(pl.col("measurement_id") == run["measurement_id"]))
+    for state in ("failed", "silent", "interrupted"):
+        for run in shown.filter(pl.col("state") == state).iter_rows(named=True):
+            stopped(run)
+    complete = shown.filter(pl.col("state") == "complete")
+    if not complete.is_empty():
+        st.subheader("Complete")
+        tables.show(complete, measured_how.RUNS)
+    with st.container(horizontal=True):
+        tables.download(shown, "runs")
+        live.copy_link()
+
+
+def running(run: dict[str, Any], units: pl.DataFrame) -> None:
+    """A measurement under way: how far, how fast, how long yet."""
+    with st.container(border=True):
+        _heading(run)
+        text, spark = st.columns([3, 1], vertical_alignment="center")
+        facts = [f"{run['n_units_done']} of {count(run['n_units'], 'unit')}"]
+        if run["units_per_min"] is not None:
+            facts.append(f"{number(run['units_per_min'])} units per minute")
+            facts.append(f"about {duration(run['time_left_s'])} left")
+        text.progress(run["n_units_done"] / run["n_units"], text=" · ".join(facts))
+        if not units.is_empty():
+            spark.altair_chart(charts.course(units, run["n_units"]))
+        text.caption(
+            f"since {instant(run['started_at'])} ({ago(run['started_at'])}) · {count(run['n_rows'], 'record')} so far"
+            + (f" · attempt {run['attempt_number']}" if (run["attempt_number"] or 1) > 1 else "")
+        )
+
+
+def stopped(run: dict[str, Any]) -> None:
+    """A measurement that ended early: why, what it had done, and how to go on."""
+    with st.container(border=True):
+        _heading(run)
+        if run["state"] == "silent":
+            st.markdown(f"No sign of life since {instant(_last_sign(run))}; it was probably killed.")
+        else:
+            st.markdown(_escaped(run["reason"] or "No reason was recorded."))
+        kept = f"{run['n_units_done']} of {count(run['n_units'], 'unit')} kept · " if run["n_units"] else ""
+        st.caption(f"{kept}attempt {run['attempt_number']} · {instant(run['ended_at'] or run['started_at'])}")
+        if run["model_ref"]:
+            st.caption("Run again; what was committed is not measured twice:")
+            st.code(f"cicatrix measure {shlex.quote(run['model_ref'])}", language="bash", wrap_lines=True)
+
+
+def _heading(run: dict[str, Any]) -> None:
+    tone, icon = STATES[run["state"]]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.badge(run["state"], icon=icon, color=tone)
+        what = " · ".join(str(run[k]) for k in ("method", "mode", "device", "host") if run[k])
+        st.markdown(f"**{_escaped(run['label'])}** · {_escaped(what)}")
+
+
+def _last_sign(run: dict[str, Any]) -> datetime | None:
+    return max((at for at in (run["started_at"], run["last_unit_at"]) if at), default=None)
+
+
+def _silent_at(under_way: pl.DataFrame) -> datetime | None:
+    """When the first of these will be called silent, should nothing more come of it."""
+    signs = [sign for run in under_way.iter_rows(named=True) if (sign := _last_sign(run))]
+    return min(signs) + SILENT_AFTER if signs else None
+
+
+def _escaped(text: str) -> str:
+    """Text of a user or an error, with nothing in it that Markdown would act on."""
+    return "".join(f"\\{c}" if c in r"\`*_{}[]<>()#+!|$~:" else c for c in text)
+
+
+main()

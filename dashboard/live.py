@@ -1,0 +1,70 @@
+"""What every page shares: refreshing when there is something new, an empty lake, a lake in trouble, a link."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from warehouse import read
+from warehouse.lake import LakeError
+
+_SETTLE = timedelta(minutes=1)
+
+
+def refresh_when_new(mart: str, due: datetime | None = None) -> None:
+    """Watch a mart with one cheap query, and draw the page again when it has changed since this call.
+
+    Call it before the page reads, so that what is committed in between is noticed. `due` is a moment at which
+    the page changes by the clock alone.
+    """
+    drawn_at = datetime.now(UTC)
+    _watch(mart, _stamp(mart), max(due, drawn_at + _SETTLE) if due else None)
+
+
+@st.fragment(run_every="5s")
+def _watch(mart: str, drawn: str, due: datetime | None) -> None:
+    if _stamp(mart) != drawn or (due and datetime.now(UTC) >= due):
+        st.rerun()
+
+
+def _stamp(mart: str) -> str:
+    try:
+        return str(read.newest(mart))
+    except LakeError as error:  # the page itself says so; when it is mended, that is something new
+        return f"error: {error}"
+
+
+def show_links(pages: "Sequence[st.Page]") -> None:
+    """The pages in one line at the top, in the place of Streamlit's empty margin there."""
+    st.html("<style>.stMainBlockContainer {padding-top: 3rem; max-width: 76rem}</style>")
+    with st.container(horizontal=True, gap="medium"):
+        for page in pages:
+            st.page_link(page, width="content")
+
+
+def show_lake_error(error: LakeError) -> None:
+    """One message instead of the page."""
+    st.error(f"The lake could not be read: {error}", icon=":material/error:")
+
+
+def invite(what: str, commands: Sequence[tuple[str, str]]) -> None:
+    """Say what would be here, and which command makes it."""
+    with st.container(border=True):
+        st.markdown(what)
+        for meaning, command in commands:
+            st.caption(meaning)
+            st.code(command, language="bash")
+
+
+def copy_link() -> None:
+    """The address of this view with its controls, ready to copy."""
+    query = urlencode(_all_params())
+    address = st.context.url or ""
+    with st.popover("Copy link", icon=":material/link:"):
+        st.caption("Opens this page with the same controls.")
+        st.code(f"{address}?{query}" if query else address, language=None, wrap_lines=True)
+
+
+def _all_params() -> list[tuple[str, str]]:
+    return [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]

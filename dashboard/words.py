@@ -1,0 +1,127 @@
+"""Numbers, times and sentences as the pages say them."""
+
+import math
+from datetime import UTC, datetime
+
+import polars as pl
+
+MISSING = "–"
+ABOVE = "above its floor"
+NOT_INTERPRETABLE = "not interpretable"
+_MINUS = "\N{MINUS SIGN}"
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: float | None) -> str:
+    """Three significant digits, whole from 100 on, thousands separated: 7,701; 0.125; 2.50 × 10⁻⁷."""
+    if value is None or math.isnan(value):
+        return MISSING
+    size = abs(value)
+    if value == 0:
+        return "0"
+    if size < 9.995e-4:
+        mantissa, exponent = f"{size:.2e}".split("e")
+        text = f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+    elif size >= 99.95:
+        text = f"{size:,.0f}"
+    else:  # one rounded up to a power of ten keeps its three digits
+        decimals = 2 - math.floor(math.log10(float(f"{size:.2e}")))
+        text = f"{size:.{decimals}f}"
+    return (_MINUS if value < 0 else "") + text
+
+
+def span(low: float | None, high: float | None) -> str:
+    """A range such as 412–463; one number where both ends read alike."""
+    if low is None or high is None:
+        return MISSING
+    ends = number(low), number(high)
+    return ends[0] if ends[0] == ends[1] else "–".join(ends)
+
+
+def count(n: int, noun: str) -> str:
+    """1 pair, 3 pairs."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def duration(seconds: float | None) -> str:
+    """How long, in its two largest units: 4.2 s, 2 min 10 s, 1 h 5 min, 3 d 2 h."""
+    if seconds is None or math.isnan(seconds):
+        return MISSING
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f} s"
+    whole = round(seconds)
+    for name, size, next_name, next_size in (
+        ("d", 86_400, "h", 3_600),
+        ("h", 3_600, "min", 60),
+        ("min", 60, "s", 1),
+    ):
+        if whole >= size:
+            rest = whole % size // next_size
+            return f"{whole // size} {name}" + (f" {rest} {next_name}" if rest else "")
+    return f"{whole} s"
+
+
+def ago(moment: datetime | None, now: datetime | None = None) -> str:
+    """How long ago, in one unit: just now, 35 s ago, 4 min ago, 2 h ago, 3 d ago."""
+    if moment is None:
+        return MISSING
+    seconds = ((now or datetime.now(UTC)) - moment).total_seconds()
+    if seconds < 10:
+        return "just now"
+    for name, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {name} ago"
+    return f"{int(seconds)} s ago"
+
+
+def instant(moment: datetime | None) -> str:
+    """A moment to the second, in UTC."""
+    return MISSING if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def loudest_family(scars: pl.DataFrame, now: datetime | None = None) -> str:
+    """Which family scars loudest, in a sentence; a family stands where its loudest derivative stands."""
+    measured = f"measured {ago(scars['measured_at'].max(), now)}"  # pyright: ignore[reportArgumentType]
+    pairs = count(scars.height, "pair")
+    above = scars.filter(pl.col("structural_status") == ABOVE).sort(
+        "median_non_max_x_eps", descending=True
+    )
+    if above.is_empty():
+        return f"None that can be told from noise: {pairs}, all {NOT_INTERPRETABLE}; {measured}."
+    first = above.row(0, named=True)
+    n_others = first["n_seeds"] - 1
+    seeds = f"over {count(n_others, 'seed')}"
+    sentence = (
+        f"**{first['family'] or 'Unknown family'}**: its derivative {first['derivative']} lies "
+        f"{span(first['min_non_max_x_eps'], first['max_non_max_x_eps'])} × ε from its base {seeds}, "
+        f"and {number(first['max_seed_x_eps'])} × ε at seed {first['max_seed']}, the largest"
+    )
+    others = above.filter(pl.col("family").ne_missing(first["family"]))
+    if scars["family"].n_unique() == 1:
+        sentence += "; no other family is measured here"
+    elif others.is_empty():
+        sentence += f"; every other family is {NOT_INTERPRETABLE}"
+    else:
+        second = others.row(0, named=True)
+        sentence += (
+            f"; next comes **{second['family'] or 'an unknown family'}** with "
+            f"{span(second['min_non_max_x_eps'], second['max_non_max_x_eps'])} × ε"
+        )
+    return f"{sentence}. {above.height} of {pairs} above the floor; {measured}."
+
+
+def progress_of_runs(runs: pl.DataFrame, now: datetime | None = None) -> str:
+    """What is being measured now, in a sentence."""
+    states = dict(runs["state"].value_counts().iter_rows())
+    running = runs.filter(pl.col("state") == "running")
+    if running.is_empty():
+        first = "Nothing is being measured now"
+    elif running.height == 1:
+        first = f"**{running['label'][0]}** is being measured"
+    else:
+        first = f"**{running.height} measurements** are under way"
+    rest = [f"{states[s]:,} {s}" for s in ("complete", "failed", "interrupted", "silent") if s in states]
+    last = runs.select(
+        pl.max_horizontal("started_at", "last_unit_at", "ended_at").max()
+    ).item()
+    return f"{first}; {', '.join(rest) or 'none finished yet'}. Last sign of life {ago(last, now)}."
