@@ -23,7 +23,8 @@ def schema_version() -> int:
 def connect(location: Location, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     """A connection that uses the lake, in UTC, with staging and marts as temporary views.
 
-    A lake that nobody configured and that is not there yet is made when opened for writing, and reads as empty.
+    A lake that nobody configured and that is not there yet is made when opened for writing,
+    and reads as empty.
     """
     connection = _connection(location)
     try:
@@ -143,7 +144,10 @@ def _refuse_orphaned_data(location: Location) -> None:
 
 
 def _make(connection: duckdb.DuckDBPyConnection, location: Location) -> None:
-    """Make catalog and data folder; of several processes at once, one makes and the others attach."""
+    """Make catalog and data folder.
+
+    Of several processes at once, one makes and the others attach.
+    """
     if not location.data:
         raise LakeError(
             "CICATRIX_DATA is not set: say which folder or object-store prefix shall hold the data "
@@ -203,7 +207,10 @@ def _quoted(text: str) -> str:
 
 
 def _version(connection: duckdb.DuckDBPyConnection, location: Location) -> int:
-    """The version the lake is of; 0 before its first migration. A newer one than ours is refused."""
+    """The version the lake is of; 0 before its first migration.
+
+    A newer one than ours is refused.
+    """
     try:
         found = connection.execute(
             "select count(*) from duckdb_tables() "
@@ -242,9 +249,7 @@ def _apply(connection: duckdb.DuckDBPyConnection, sql: str, version: int) -> Non
     try:
         connection.execute("begin")
         connection.execute(sql)
-        connection.execute(
-            "insert into schema_version values (?, ?)", [version, datetime.now(UTC)]
-        )
+        connection.execute("insert into schema_version values (?, ?)", [version, datetime.now(UTC)])
         connection.execute("commit")
     except BaseException:
         with suppress(duckdb.Error):

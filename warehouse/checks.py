@@ -1,4 +1,7 @@
-"""Checks: each is a question that a good lake answers with no row. A test and a nightly flow ask them all."""
+"""Checks: each is a question that a good lake answers with no row.
+
+A test and a nightly flow ask them all.
+"""
 
 from collections.abc import Iterator
 
@@ -12,7 +15,10 @@ from warehouse.tables import RECORD_TABLES, TABLES
 
 
 def queries() -> dict[str, str]:
-    """Every check by name: the files of `sql/checks`, and those that follow from the declared tables."""
+    """Every check by name.
+
+    The files of `sql/checks`, and those that follow from the declared tables.
+    """
     files = {name: relation.query for name, relation in relations("checks").items()}
     return {
         **files,

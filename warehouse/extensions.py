@@ -30,7 +30,10 @@ def wheel_file(name: str) -> Path | None:
 
 
 def load(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
-    """Load each extension from its wheel; without one, install it from DuckDB's server, and say so."""
+    """Load each extension from its wheel.
+
+    Without one, install it from DuckDB's server, and say so.
+    """
     for name in names:
         file = wheel_file(name)
         if file is not None:

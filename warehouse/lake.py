@@ -1,7 +1,11 @@
+# pyarrow and duckdb's rows carry no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownParameterType=false
+# pyright: reportUnknownArgumentType=false
 """Writing to the lake: models, plans, attempts, and units of records, each once.
 
-A unit commits in one transaction: its records and its row in `unit`. DuckLake enforces no keys, so every write
-looks and inserts under one writer lock (`locking`).
+A unit commits in one transaction: its records and its row in `unit`. DuckLake enforces no keys,
+so every write looks and inserts under one writer lock (`locking`).
 """
 
 import os
@@ -11,7 +15,7 @@ import uuid
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 import duckdb
 import polars as pl
@@ -21,13 +25,16 @@ from warehouse.attach import connect, create, schema_version
 from warehouse.location import LakeError, Location, explain, home
 from warehouse.locking import writer_lock
 from warehouse.rows import Row, to_arrow
-from warehouse.tables import RECORD_TABLES, TABLES
+from warehouse.tables import RECORD_TABLES, TABLES, Table
 
 __all__ = ["Lake", "LakeError", "Location", "connect", "create", "home", "schema_version"]
 
 
 class Lake:
-    """A lake open for writing; `with Lake.open() as lake:`. May be shared by the threads of a process."""
+    """A lake open for writing; `with Lake.open() as lake:`.
+
+    May be shared by the threads of a process.
+    """
 
     def __init__(self, location: Location) -> None:
         """Use `Lake.open`."""
@@ -53,15 +60,24 @@ class Lake:
         self._lock.close()
 
     def add_models(self, models: Iterable[Row]) -> int:
-        """Register models; one already known stays as it is. `registered_at` is filled in. How many are new."""
+        """Register models; one already known stays as it is. `registered_at` is filled in.
+
+        How many are new.
+        """
         return self._add_new("model", models, "registered_at")
 
     def add_comparisons(self, comparisons: Iterable[Row]) -> int:
-        """Declare pairs; one already declared stays as it is. `declared_at` is filled in. How many are new."""
+        """Declare pairs; one already declared stays as it is. `declared_at` is filled in.
+
+        How many are new.
+        """
         return self._add_new("comparison", comparisons, "declared_at")
 
     def plan(self, measurement: Row, models: Mapping[str, str]) -> bool:
-        """Plan a measurement of these models by role; False when it is planned already. Fills `planned_at`."""
+        """Plan a measurement of these models by role; False when it is planned already.
+
+        Fills `planned_at`.
+        """
         row = to_arrow(TABLES["measurement"], [measurement], _now_as("planned_at", measurement))
         measurement_id = str(measurement["measurement_id"])
         if not isinstance(measurement["n_units"], int) or measurement["n_units"] < 1:
@@ -72,9 +88,7 @@ class Lake:
         roles = [{"role": role, "model_id": model_id} for role, model_id in models.items()]
         if not roles:
             raise LakeError(f"measurement '{measurement_id}' names no model; give one by role")
-        members = to_arrow(
-            TABLES["measurement_model"], roles, {"measurement_id": measurement_id}
-        )
+        members = to_arrow(TABLES["measurement_model"], roles, {"measurement_id": measurement_id})
         with self._transaction("plan a measurement"):
             if self._one("select 1 from measurement where measurement_id = ?", measurement_id):
                 return False
@@ -114,11 +128,14 @@ class Lake:
     ) -> bool:
         """Commit a unit, its records by table and its own row together; False when it is there already.
 
-        Records may leave `measurement_id` out. With `batch_size`, a unit measured at another batch size than
-        the measurement's present one is refused: somebody else restarted it.
+        Records may leave `measurement_id` out. With `batch_size`, a unit measured at
+        another batch size than the measurement's present one is refused: somebody else
+        restarted it.
         """
         fixed = {"measurement_id": measurement_id}
-        tables = {name: to_arrow(_record_table(name), rows, fixed) for name, rows in records.items()}
+        tables = {
+            name: to_arrow(_record_table(name), rows, fixed) for name, rows in records.items()
+        }
         n_rows = sum(len(rows) for rows in tables.values())
         with self._transaction(f"append unit '{unit}'"):
             planned = self._planned(measurement_id)
@@ -139,7 +156,10 @@ class Lake:
         return True
 
     def discard_units(self, measurement_id: str, batch_size: int) -> None:
-        """Start an incomplete measurement again at another batch size: its units and records are deleted."""
+        """Start an incomplete measurement again at another batch size.
+
+        Its units and records are deleted.
+        """
         with self._transaction("discard units"):
             n_units, _ = self._planned(measurement_id)
             if self._n_done(measurement_id) >= n_units:
@@ -167,7 +187,10 @@ class Lake:
         host: str | None = None,
         pid: int | None = None,
     ) -> str:
-        """Say that this process begins to measure; the id of the attempt, numbered from 1 per measurement."""
+        """Say that this process begins to measure.
+
+        The id of the attempt, numbered from 1 per measurement.
+        """
         attempt_id = uuid.uuid4().hex
         row = {
             "attempt_id": attempt_id,
@@ -187,18 +210,21 @@ class Lake:
                 measurement_id,
                 model_ref,
             )
-            self._insert(
-                "attempt", to_arrow(TABLES["attempt"], [row], {"attempt_number": number})
-            )
+            self._insert("attempt", to_arrow(TABLES["attempt"], [row], {"attempt_number": number}))
         return attempt_id
 
     def end_attempt(self, attempt_id: str, outcome: str, reason: str | None = None) -> bool:
-        """Say how an attempt ended: 'done', 'failed' or 'interrupted'. False when that was said already."""
+        """Say how an attempt ended: 'done', 'failed' or 'interrupted'.
+
+        False when that was said already.
+        """
         row = {"outcome": outcome, "reason": reason, "ended_at": _now()}
         end = to_arrow(TABLES["attempt_end"], [row], {"attempt_id": attempt_id})
         with self._transaction("end an attempt"):
             if not self._one("select 1 from attempt where attempt_id = ?", attempt_id):
-                raise LakeError(f"attempt '{attempt_id}' was never started; call start_attempt first")
+                raise LakeError(
+                    f"attempt '{attempt_id}' was never started; call start_attempt first"
+                )
             if self._one("select 1 from attempt_end where attempt_id = ?", attempt_id):
                 return False
             self._insert("attempt_end", end)
@@ -296,9 +322,11 @@ class Lake:
             )
 
     def _n_done(self, measurement_id: str) -> int:
-        return self._rows("select count(*) from unit where measurement_id = ?", measurement_id)[0][0]
+        return self._rows("select count(*) from unit where measurement_id = ?", measurement_id)[0][
+            0
+        ]
 
-    def _rows(self, sql: str, *values: object) -> list[tuple]:
+    def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with self._thread_lock:
             try:
                 return self._connection.execute(sql, list(values)).fetchall()
@@ -320,7 +348,7 @@ def _now_as(name: str, row: Row) -> dict[str, object]:
     return {} if row.get(name) is not None else {name: _now()}
 
 
-def _record_table(name: str):
+def _record_table(name: str) -> Table:
     table = TABLES.get(name)
     if table is None or not table.is_record:
         known = ", ".join(record.name for record in RECORD_TABLES)

@@ -1,4 +1,7 @@
-"""Where the lake is: its catalog, its data files, and what is found there; and the one kind of error it raises."""
+"""Where the lake is: its catalog, its data files, and what is found there.
+
+And the one kind of error it raises.
+"""
 
 import errno
 import os
@@ -87,7 +90,10 @@ class Location:
         return (found.st_dev, found.st_ino) if self.catalog_state() == "lake" else None
 
     def catalog_state(self) -> CatalogState:
-        """What lies where the SQLite catalog should be; 'blank' has no table yet (killed while made)."""
+        """What lies where the SQLite catalog should be.
+
+        'blank' has no table yet (killed while made).
+        """
         file = Path(self.catalog)
         try:
             if not file.stat().st_size:

@@ -63,7 +63,8 @@ class SqliteWriterLock:
 class PostgresWriterLock:
     """An advisory lock held by a transaction of its own, from before the write begins until after it commits.
 
-    The transaction keeps one connection out of the extension's pool; the server drops the lock with the connection.
+    The transaction keeps one connection out of the extension's pool; the server drops the
+    lock with the connection.
     """
 
     def __init__(self, location: Location) -> None:

@@ -1,7 +1,7 @@
 """Reading the lake from a notebook, a page or a flow: marts, records, and how new they are. Frames are polars.
 
-    >>> from warehouse import read
-    >>> read.mart("scar", family="llama")
+>>> from warehouse import read
+>>> read.mart("scar", family="llama")
 """
 
 import threading
@@ -27,7 +27,10 @@ _RUN_MARTS = ("run", "run_unit")
 
 
 class _Readers:
-    """One open reader a lake, since attaching takes far longer than a query; it always sees the newest commit."""
+    """One open reader a lake, since attaching takes far longer than a query.
+
+    It always sees the newest commit.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -55,7 +58,10 @@ _readers = _Readers()
 
 
 def mart(name: str, location: Location | None = None, **equals: object) -> pl.DataFrame:
-    """The rows of a mart whose columns equal what is given; None asks for null. No lake yet: no rows."""
+    """The rows of a mart whose columns equal what is given; None asks for null. No lake yet.
+
+    No rows.
+    """
     if name not in relations("marts"):
         raise LakeError(f"there is no mart '{name}'; there are {', '.join(relations('marts'))}")
     return _select(name, location, equals)
@@ -78,8 +84,8 @@ def templates(measurement_id: str, location: Location | None = None) -> pl.DataF
 def newest(name: str, location: Location | None = None) -> datetime | None:
     """When a mart last had reason to change; None while it has nothing.
 
-    That is the completion of a measurement it can see, or a declared pair; for runs any unit, plan or attempt.
-    Cheap: it reads no records.
+    That is the completion of a measurement it can see, or a declared pair; for runs any unit,
+    plan or attempt. Cheap: it reads no records.
     """
     if name in _RUN_MARTS:
         sql = (
@@ -92,7 +98,7 @@ def newest(name: str, location: Location | None = None) -> datetime | None:
         sql = (
             "with completed as (select max(committed_at) as done_at from stg_measurement "
             "where list_contains(?, method)) "
-            "select greatest(at, (select max(declared_at) from comparison)) as changed_at"
+            "select greatest(done_at, (select max(declared_at) from comparison)) as changed_at "
             "from completed where done_at is not null"
         )
         values = [list(_METHODS_SEEN[name])]

@@ -1,7 +1,7 @@
 """The SQL files as relations: staging cleans tables, marts answer questions, checks find broken rows.
 
-A file holds one `select`; its name is the relation; its first line says what one row is; lines `-- name: meaning`
-under it say what its columns mean.
+A file holds one `select`; its name is the relation; its first line says what one row is; lines
+`-- name: meaning` under it say what its columns mean.
 """
 
 import re
@@ -70,7 +70,10 @@ def views() -> tuple[Relation, ...]:
 
 
 def define_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make staging and marts temporary views of this connection: nothing of them is stored in the lake."""
+    """Make staging and marts temporary views of this connection.
+
+    Nothing of them is stored in the lake.
+    """
     for relation in views():
         connection.execute(f"create temp view {relation.name} as {relation.query}")
 

@@ -1,3 +1,7 @@
+# pyarrow and duckdb's rows carry no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownParameterType=false
+# pyright: reportUnknownArgumentType=false
 """Rows on their way into the lake: checked against the declared table, then Arrow."""
 
 import math
@@ -15,7 +19,10 @@ _INTEGER_BITS = {"INTEGER": 31, "BIGINT": 63}
 
 
 def to_arrow(table: Table, rows: Iterable[Row], fixed: Row | None = None) -> pa.Table:
-    """The rows as an Arrow table; `fixed` columns may be left out of the rows, and may not contradict them."""
+    """The rows as an Arrow table.
+
+    `fixed` columns may be left out of the rows, and may not contradict them.
+    """
     fixed = fixed or {}
     checked = [_checked(table, row, fixed) for row in rows]
     _refuse_repeated_keys(table, checked)
@@ -78,12 +85,12 @@ def _text(table: Table, column: Column, value: object) -> str:
 def _number(table: Table, column: Column, value: object) -> int | float:
     kind = column.type.removesuffix("[]")
     if kind in _INTEGER_BITS:
-        if isinstance(value, Integral) and not isinstance(value, bool):
+        if not isinstance(value, bool) and isinstance(value, Integral):
             number = int(value)
             if -(2 ** _INTEGER_BITS[kind]) <= number < 2 ** _INTEGER_BITS[kind]:
                 return number
         raise _unfit(table, column, value, f"a whole number ({kind.lower()})")
-    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+    if not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value):
         return float(value)
     raise _unfit(table, column, value, "a finite number, or None and a reason")
 

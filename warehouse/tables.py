@@ -1,7 +1,11 @@
+# pyarrow and duckdb's rows carry no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownParameterType=false
+# pyright: reportUnknownArgumentType=false
 """The tables of the lake, each declared once: what one row is, its key, its columns with meaning and unit.
 
-From here come the DDL of a fresh lake, the Arrow schema of an append, and the pages of DICTIONARY.md.
-All instants are in UTC; ids are lowercase hexadecimal text.
+From here come the DDL of a fresh lake, the Arrow schema of an append, and the pages of
+DICTIONARY.md. All instants are in UTC; ids are lowercase hexadecimal text.
 """
 
 from collections.abc import Sequence
@@ -23,7 +27,10 @@ INSTANT = "TIMESTAMP WITH TIME ZONE"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its DuckDB type, its meaning with unit and range, and which values it may hold."""
+    """One column.
+
+    Its DuckDB type, its meaning with unit and range, and which values it may hold.
+    """
 
     name: str
     type: str
@@ -34,7 +41,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table: `grain` completes "One row per ..."; `key` is unique, held by the writer, not by DuckLake."""
+    """One table: `grain` completes "One row per ...".
+
+    `key` is unique, held by the writer, not by DuckLake.
+    """
 
     name: str
     grain: str
@@ -286,7 +296,9 @@ TEMPLATE_DISTANCE = Table(
         _real("crp_distance", "mean of the per-prompt distances, logits", null=True),
         _real("ci_low_crp_distance", "2.5th percentile over prompts, logits", null=True),
         _real("ci_high_crp_distance", "97.5th percentile over prompts, logits", null=True),
-        _real("self_baseline", "distance of the base's own half-sets of prompts, logits", null=True),
+        _real(
+            "self_baseline", "distance of the base's own half-sets of prompts, logits", null=True
+        ),
         _real("sign_flip_floor", "95th percentile of the sign-flip null, logits", null=True),
         _real("sign_flip_p", "p of the centroid distance under that null", null=True),
         _real("crp_floor", "CRP distance two texts of the base itself would have", null=True),

@@ -1,9 +1,10 @@
 """SQL that a person typed: one `select`, over tables and marts, that can read nothing else and change nothing.
 
-Ad-hoc SQL is code, and a read-only attachment is no sandbox: extensions open files on their own, maintenance
-functions write, and PRAGMA passes for a `select`. So there are two fences. The parsed statement may name only
-relations of the lake and functions of a short list; and the connection that runs it is read-only, reaches no files
-but the lake's data, and cannot be configured any more.
+Ad-hoc SQL is code, and a read-only attachment is no sandbox: extensions open files on their own,
+maintenance functions write, and PRAGMA passes for a `select`. So there are two fences. The parsed
+statement may name only relations of the lake and functions of a short list; and the connection
+that runs it is read-only, reaches no files but the lake's data, and cannot be configured any
+more.
 """
 
 import json
@@ -62,7 +63,9 @@ def check(sql: str) -> None:
     except duckdb.Error as error:
         raise _refused(_one_line(error)) from error
     if len(statements) != 1:
-        raise _refused(f"got {len(statements)} statements and runs exactly one; send them one by one")
+        raise _refused(
+            f"got {len(statements)} statements and runs exactly one; send them one by one"
+        )
     if statements[0].type != duckdb.StatementType.SELECT:
         raise _refused(
             f"got a statement of type {statements[0].type.name} and runs only select; copy results "
@@ -83,7 +86,7 @@ def _tree(sql: str) -> Node:
         raise _refused(_one_line(error)) from error
     finally:
         connection.close()
-    tree = cast(Node, json.loads(row[0])) if row else {"error": True}
+    tree = cast(Node, json.loads(row[0] if row else '{"error": true}'))
     if tree.get("error"):
         raise _refused("got a statement that is no plain select; PRAGMA and the like are not run")
     return tree
@@ -143,7 +146,7 @@ def _check_relation(node: Node, allowed: frozenset[str]) -> None:
 
 
 def _lock_down(connection: duckdb.DuckDBPyConnection, location: Location) -> None:
-    """After attaching: no files but the data's, no spilling to disk, no Python variables, no way back."""
+    """After attaching: no file but the data's, no spilling, no Python variables, no way back."""
     try:
         row = connection.execute(
             "select value from ducklake_options('lake') where option_name = 'data_path'"

@@ -1,0 +1,165 @@
+"""Rows for the warehouse's tests, small enough to work out by hand, and complete unless a test says otherwise."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from warehouse.lake import Lake
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def model(model_id: str, **over: object) -> dict[str, object]:
+    """A model's row; its label is its id in capitals."""
+    return {
+        "model_id": model_id,
+        "label": model_id.upper(),
+        "source": "zoo",
+        "family": "llama",
+        "architecture": "LlamaForCausalLM",
+        "model_type": "llama",
+        "n_params": 1000,
+        "n_layers": 2,
+        "hidden_size": 16,
+        "vocab_size": 64,
+        "weight_dtype": "bfloat16",
+        "tokenizer_sha256": None,
+        **over,
+    }
+
+
+def comparison(derivative_id: str, role: str, model_id: str, **over: object) -> dict[str, object]:
+    """A declared pair."""
+    return {
+        "derivative_id": derivative_id,
+        "role": role,
+        "model_id": model_id,
+        "declared_by": "zoo",
+        **over,
+    }
+
+
+def measurement(
+    measurement_id: str, method: str, n_units: int, **over: object
+) -> dict[str, object]:
+    """A measurement's row."""
+    return {
+        "measurement_id": measurement_id,
+        "method": method,
+        "method_version": 1,
+        "prompt_set": "bank",
+        "prompt_set_sha256": "5e7",
+        "seeds": list(range(n_units)) if method == "structural" else [],
+        "dtype": "float32",
+        "backend": "transformers",
+        "device_kind": "cpu",
+        "replicate": 0,
+        "options": "{}",
+        "text_sha256": None,
+        "n_units": n_units,
+        "batch_size": 8,
+        "code_version": "0",
+        "library_versions": "{}",
+        **over,
+    }
+
+
+def tau_row(seed: int, dim: int, tau: float | None, rerun: float | None) -> dict[str, object]:
+    """A dimension of a structural vector; without a value, with a reason."""
+    return {
+        "seed": seed,
+        "dim": dim,
+        "prompt_id": f"p{dim // 2}",
+        "category": "arithmetic",
+        "site": "AB"[dim % 2],
+        "n_tokens": 20,
+        "tau": tau,
+        "tau_rerun": rerun,
+        "reason": "no tokens" if tau is None else None,
+    }
+
+
+def add_structural(
+    lake: Lake,
+    model_id: str,
+    taus: Mapping[int, Sequence[float | None]],
+    rerun_shift: float | None = 0.0,
+    **over: object,
+) -> str:
+    """Register and measure a model: tau by seed and dimension.
+
+    Every rerun lies `rerun_shift` further.
+    """
+    lake.add_models([model(model_id)])
+    measurement_id = str(over.pop("measurement_id", f"s-{model_id}"))
+    seeds = list(taus)
+    lake.plan(
+        measurement(measurement_id, "structural", len(seeds), seeds=seeds, **over),
+        {"model": model_id},
+    )
+    for seed, values in taus.items():
+        rows = [
+            tau_row(
+                seed, dim, tau, None if tau is None or rerun_shift is None else tau + rerun_shift
+            )
+            for dim, tau in enumerate(values)
+        ]
+        lake.append_unit(measurement_id, f"seed-{seed}", {"structural_tau": rows}, 2.0)
+    return measurement_id
+
+
+def template_row(prompt_id: str, **over: object) -> dict[str, object]:
+    """A prompt's template."""
+    return {
+        "mode": "free",
+        "prompt_id": prompt_id,
+        "category": "arithmetic",
+        "n_prompt_tokens": 5,
+        "n_tokens": 64,
+        "beta_mean": 1.5,
+        "template": [0.1] * 20,
+        "delta_norm_mean": 0.318,
+        "n_delta_norm": 64,
+        "zero_gap_frac": 0.0,
+        "split_half_distance": 0.2,
+        "text": "a text",
+        "text_sha256": "7e7",
+        "reason": None,
+        **over,
+    }
+
+
+def distance_row(role: str, **over: object) -> dict[str, object]:
+    """A distance: centroid 0.5 over its floors 0.25 and 0.125, CRP 2 over its floor 1."""
+    return {
+        "mode": "free",
+        "role": role,
+        "n_prompts": 40,
+        "n_prompts_dropped": 0,
+        "centroid_distance": 0.5,
+        "ci_low_centroid_distance": 0.4,
+        "ci_high_centroid_distance": 0.6,
+        "crp_distance": 2.0,
+        "ci_low_crp_distance": 1.8,
+        "ci_high_crp_distance": 2.2,
+        "self_baseline": 0.25,
+        "sign_flip_floor": 0.125,
+        "sign_flip_p": 0.01,
+        "crp_floor": 1.0,
+        "zero_gap_frac": 0.0,
+        "reason": None,
+        **over,
+    }
+
+
+def add_distances(
+    lake: Lake,
+    measurement_id: str,
+    models: Mapping[str, str],
+    rows: Sequence[Mapping],
+    **over: object,
+) -> None:
+    """Register the models and store a complete `template_distance` measurement of them."""
+    lake.add_models([model(model_id) for model_id in models.values()])
+    planned = measurement(measurement_id, "template_distance", 1, options='{"mode":"free"}')
+    lake.plan({**planned, **over}, models)
+    lake.append_unit(measurement_id, "all", {"template_distance": rows}, 0.5)

@@ -1,0 +1,290 @@
+"""Marts against numbers worked out here by hand."""
+
+import math
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from making import (
+    add_distances,
+    add_structural,
+    comparison,
+    distance_row,
+    measurement,
+    model,
+    tau_row,
+)
+
+from warehouse import lake as lake_module
+from warehouse import read
+from warehouse.relations import relations
+
+
+def test_an_absent_lake_gives_empty_marts_with_their_columns(location):
+    for name in relations("marts"):
+        frame = read.mart(name, location)
+        assert frame.is_empty() and len(frame.columns) > 5
+        if name != "structural_dim":
+            assert read.newest(name, location) is None
+
+
+def test_structural_distance_by_hand(lake, location):
+    # Seed 0: d = (0.3, 0.4): distance 0.5. Seed 1: d = (0, 0.1): 0.1. Seed 2: equal vectors: 0.
+    add_structural(lake, "base", {0: [0.5, 0.5], 1: [0.5, 0.5], 2: [0.5, 0.5]})
+    add_structural(lake, "child", {0: [0.8, 0.9], 1: [0.5, 0.6], 2: [0.5, 0.5]}, 2e-5)
+    lake.add_comparisons([comparison("child", "base", "base")])
+    rows = {row["seed"]: row for row in read.mart("structural_distance", location).to_dicts()}
+    assert len(rows) == 3
+    assert rows[0]["distance"] == pytest.approx(0.5)
+    assert rows[0]["x_eps_pub"] == pytest.approx(5000)
+    # eps: the child's rerun moves both dimensions by 2e-5, sqrt(2) * 2e-5; the base's by nothing.
+    eps = math.sqrt(2) * 2e-5
+    assert rows[0]["eps_measured"] == pytest.approx(eps)
+    assert rows[0]["x_eps_meas"] == pytest.approx(0.5 / eps)
+    assert rows[0]["is_eps_valid"] and not rows[0]["is_eps_floored"]
+    # Gini of (0.09, 0.16): n = 2, ((2-3) * 0.09 + (4-3) * 0.16) / (2 * 0.25) = 0.07 / 0.5.
+    assert rows[0]["gini_d2"] == pytest.approx(0.14)
+    assert rows[0]["top_dim_share"] == pytest.approx(0.64)
+    # Seed 1, all in one of two dimensions: (1 * x) / (2 * x) = 0.5.
+    assert rows[1]["gini_d2"] == pytest.approx(0.5) and rows[1]["top_dim_share"] == 1
+    assert rows[2]["distance"] == 0
+    assert rows[2]["gini_d2"] is None and rows[2]["top_dim_share"] is None
+    assert [rows[seed]["is_max_seed"] for seed in (0, 1, 2)] == [True, False, False]
+    assert rows[0]["from_id"] == "child" and rows[0]["other_id"] == "base"
+    dims = read.mart("structural_dim", location, seed=0)
+    assert dims.sort("dim")["d"].to_list() == pytest.approx([0.3, 0.4])
+
+
+def test_scar_keeps_the_largest_seed_apart(lake, location):
+    # One dimension: distances 0.1, 0.2, 0.4, 0.3 by seed; without the largest: 0.1, 0.2, 0.3.
+    add_structural(lake, "base", {0: [0.5], 1: [0.5], 2: [0.5], 123: [0.5]})
+    add_structural(lake, "child", {0: [0.6], 1: [0.7], 2: [0.9], 123: [0.8]})
+    lake.add_comparisons([comparison("child", "base", "base")])
+    row = read.mart("scar", location).row(0, named=True)
+    assert row["n_seeds"] == 4 and row["max_seed"] == 2
+    assert row["max_seed_x_eps"] == pytest.approx(4000)
+    assert row["min_non_max_x_eps"] == pytest.approx(1000)
+    assert row["median_non_max_x_eps"] == pytest.approx(2000)
+    assert row["max_non_max_x_eps"] == pytest.approx(3000)
+    # No rerun moved: the measured eps is raised to 1e-7.
+    assert row["is_eps_floored"] and row["eps_measured"] == 1e-7
+    assert row["median_non_max_x_eps_meas"] == pytest.approx(2e6)
+    assert row["structural_status"] == "above its floor"
+    assert row["structural_reason"] == "median distance 0.2 above 0.0001"
+    assert row["source"] == "zoo" and row["base"] == "BASE"
+
+
+@pytest.mark.parametrize(
+    ("taus", "rerun_shift", "reason"),
+    [
+        ({0: [0.6]}, 0.0, "one seed only: no seed besides the largest"),
+        ({0: [0.6], 1: [0.7]}, 2e-4, "noise 0.0002 exceeds the allowed 1e-04"),
+        ({0: [0.6], 1: [0.7]}, None, "noise unknown: a model has no rerun"),
+        ({0: [0.50005], 1: [0.9]}, 0.0, "median distance 5e-05 not above 0.0001"),
+        ({0: [None], 1: [None]}, 0.0, "every prompt failed"),
+    ],
+)
+def test_a_scar_below_its_floor_says_why(lake, location, taus, rerun_shift, reason):
+    add_structural(lake, "base", {0: [0.5], 1: [0.5]})
+    add_structural(lake, "child", taus, rerun_shift)
+    lake.add_comparisons([comparison("child", "base", "base")])
+    row = read.mart("scar", location).row(0, named=True)
+    assert row["structural_status"] == "not interpretable"
+    assert row["structural_reason"] == reason
+    valid = row["is_eps_valid"]
+    assert (row["max_seed_x_eps_meas"] is None) == (not valid or taus[0] == [None])
+
+
+def test_a_stranger_is_measured_from_the_base_and_a_teacher_from_the_derivative(lake, location):
+    for name, tau in (("base", 0.5), ("child", 0.6), ("stranger", 0.9), ("teacher", 0.65)):
+        add_structural(lake, name, {0: [tau]})
+    roles = {"base": "base", "reference": "stranger", "teacher": "teacher"}
+    lake.add_comparisons([comparison("child", role, other) for role, other in roles.items()])
+    frame = read.mart("structural_distance", location)
+    found = {row["role"]: (row["from_id"], row["distance"]) for row in frame.to_dicts()}
+    assert found["base"] == ("child", pytest.approx(0.1))
+    assert found["reference"] == ("base", pytest.approx(0.4))
+    assert found["teacher"] == ("child", pytest.approx(0.05))
+    assert read.mart("structural_distance", location, role="teacher").height == 1
+
+
+def test_failed_prompts_are_counted_and_left_out(lake, location):
+    add_structural(lake, "base", {0: [0.5, 0.5, 0.5]})
+    add_structural(lake, "child", {0: [0.8, None, 0.9]})
+    lake.add_comparisons([comparison("child", "base", "base")])
+    row = read.mart("structural_distance", location).row(0, named=True)
+    assert (row["n_dim"], row["n_dim_failed"]) == (2, 1)
+    assert row["distance"] == pytest.approx(0.5)
+    assert row["gini_d2"] == pytest.approx(0.14)  # as with the two dimensions alone
+
+
+def test_only_complete_and_like_measurements_are_compared(lake, location):
+    add_structural(lake, "base", {0: [0.5]})
+    add_structural(lake, "child", {0: [0.6]}, prompt_set_sha256="another")
+    lake.add_comparisons([comparison("child", "base", "base")])
+    assert read.mart("structural_distance", location).is_empty()
+    # The right prompts, but one of two units so far.
+    lake.plan(measurement("half", "structural", 2), {"model": "child"})
+    lake.append_unit("half", "seed-0", {"structural_tau": [tau_row(0, 0, 0.7, 0.7)]}, 1.0)
+    assert read.mart("structural_distance", location).is_empty()
+    before = read.newest("scar", location)
+    lake.append_unit("half", "seed-1", {"structural_tau": [tau_row(1, 0, 0.7, 0.7)]}, 1.0)
+    assert read.mart("structural_distance", location)["distance"].to_list() == pytest.approx([0.2])
+    assert read.newest("scar", location) > before
+
+
+def test_the_newest_replicate_and_the_newest_base_count(lake, location):
+    add_structural(lake, "old", {0: [0.1]})
+    add_structural(lake, "base", {0: [0.5]})
+    add_structural(lake, "child", {0: [0.6]})
+    add_structural(lake, "child", {0: [0.8]}, measurement_id="again", replicate=1)
+    lake.add_comparisons([comparison("child", "base", "old")])
+    lake.add_comparisons([comparison("child", "base", "base")])
+    frame = read.mart("structural_distance", location)
+    assert frame["distance"].to_list() == pytest.approx([0.3])
+    assert frame["other_id"].to_list() == ["base"]
+
+
+def test_functional_distance_by_hand(lake, location):
+    add_distances(
+        lake,
+        "d1",
+        {"base": "base", "derivative": "child", "reference": "stranger"},
+        [distance_row("derivative"), distance_row("reference", centroid_distance=0.0)],
+    )
+    rows = {row["role"]: row for row in read.mart("functional_distance", location).to_dicts()}
+    assert rows["derivative"]["cancellation"] == 4  # 2.0 / 0.5
+    assert rows["derivative"]["centroid_floor"] == 0.25
+    assert rows["derivative"]["centroid_status"] == "above its floor"
+    assert rows["derivative"]["functional_reason"] == (
+        "CRP 2 above its floor 1; centroid 0.5 above its floor 0.25"
+    )
+    assert rows["derivative"]["other_id"] == "child" and rows["derivative"]["base_id"] == "base"
+    assert rows["reference"]["cancellation"] is None
+    assert rows["reference"]["derivative_id"] == "child"
+    assert rows["reference"]["centroid_status"] == "not interpretable"
+    assert rows["reference"]["functional_status"] == "above its floor"  # by its CRP
+
+
+@pytest.mark.parametrize(
+    ("over", "centroid", "crp"),
+    [
+        ({"centroid_distance": 0.2}, False, True),  # between the two floors: below one
+        ({"sign_flip_floor": 0.6}, False, True),
+        ({"crp_distance": 1.0}, True, False),  # at its floor is not above it
+        ({"crp_floor": None}, True, False),  # an unknown floor is not exceeded
+        ({"self_baseline": None}, False, True),
+    ],
+)
+def test_functional_statuses(lake, location, over, centroid, crp):
+    models = {"base": "base", "derivative": "child"}
+    add_distances(lake, "d1", models, [distance_row("derivative", **over)])
+    row = read.mart("functional_distance", location).row(0, named=True)
+    words = {True: "above its floor", False: "not interpretable"}
+    assert row["centroid_status"] == words[centroid] and row["crp_status"] == words[crp]
+
+
+def test_a_refused_distance_says_why(lake, location):
+    numbers = [name for name, value in distance_row("derivative").items() if type(value) is float]
+    refused = {**dict.fromkeys(numbers), "reason": "zero gaps are 3 % of all"}
+    models = {"base": "base", "derivative": "child"}
+    add_distances(lake, "d1", models, [distance_row("derivative", **refused)])
+    row = read.mart("functional_distance", location).row(0, named=True)
+    assert row["functional_status"] == "not interpretable"
+    assert row["functional_reason"] == "zero gaps are 3 % of all"
+
+
+def test_a_teacher_s_distance_shows_for_the_derivatives_that_declare_it(lake, location):
+    rows = [distance_row("teacher")]
+    add_distances(lake, "d1", {"base": "base", "teacher": "teacher"}, rows)
+    assert read.mart("functional_distance", location).is_empty()
+    lake.add_models([model("child"), model("other")])
+    lake.add_comparisons(
+        [
+            comparison("child", "base", "base"),
+            comparison("child", "teacher", "teacher"),
+            comparison("other", "base", "base"),
+        ]
+    )
+    frame = read.mart("functional_distance", location)
+    assert frame["derivative_id"].to_list() == ["child"]
+
+
+def test_summary_joins_what_there_is(lake, location):
+    add_structural(lake, "base", {0: [0.5], 1: [0.5]})
+    add_structural(lake, "child", {0: [0.6], 1: [0.7]})
+    lake.add_comparisons([comparison("child", "base", "base"), comparison("late", "base", "base")])
+    models = {"base": "base", "derivative": "late"}
+    add_distances(lake, "d1", models, [distance_row("derivative")])
+    rows = {row["derivative_id"]: row for row in read.mart("summary", location).to_dicts()}
+    assert rows.keys() == {"child", "late"}
+    assert rows["child"]["max_seed_x_eps"] == pytest.approx(2000)
+    assert rows["child"]["functional_status"] is None
+    assert rows["late"]["structural_status"] is None and rows["late"]["crp_distance"] == 2.0
+    assert all(row["measured_at"] is not None for row in rows.values())
+
+
+def test_run_states_rate_and_time_left(lake, location, monkeypatch):
+    now = datetime.now(UTC)
+    clock = iter(())
+    monkeypatch.setattr(lake_module, "_now", lambda: next(clock))
+
+    def at(*minutes: float) -> None:
+        nonlocal clock
+        clock = iter([now + timedelta(minutes=m) for m in minutes])
+
+    at(-30, -30, -30, -30)
+    lake.add_models([model("m")])
+    for name in ("live", "quiet", "broken"):
+        lake.plan(measurement(name, "structural", 4), {"model": "m"})
+    at(-5, -4, -3)  # started 5 minutes ago, a unit after 1 and after 2 minutes: 2 units in 2 minutes
+    lake.start_attempt(model_ref="./m", device="cpu", measurement_id="live", method="structural")
+    for seed in (0, 1):
+        rows = [tau_row(seed, 0, 0.5, 0.5)]
+        lake.append_unit("live", f"seed-{seed}", {"structural_tau": rows}, 30.0)
+    at(-11, -20, -19, -1, -1)
+    lake.start_attempt(model_ref="./m", device="cpu", measurement_id="quiet", method="structural")
+    attempt = lake.start_attempt(model_ref="./m", device="cpu", measurement_id="broken")
+    lake.end_attempt(attempt, "failed", "NaN in the weights")
+    unloaded = lake.start_attempt(model_ref="./pickle", device="cpu")
+    lake.end_attempt(unloaded, "failed", "no safetensors")
+    rows = {row["measurement_id"]: row for row in read.mart("run", location).to_dicts()}
+    assert len(rows) == 4
+    assert rows["live"]["state"] == "running" and rows["live"]["n_units_done"] == 2
+    assert rows["live"]["units_per_min"] == pytest.approx(1)
+    assert rows["live"]["time_left_s"] == pytest.approx(120)
+    assert rows["live"]["duration_s"] == 60 and rows["live"]["label"] == "M"
+    assert rows["quiet"]["state"] == "silent" and rows["quiet"]["time_left_s"] is None
+    assert rows["broken"]["state"] == "failed"
+    assert rows["broken"]["reason"] == "NaN in the weights"
+    assert rows[None]["label"] == "./pickle" and rows[None]["state"] == "failed"
+    assert read.newest("run", location) == now + timedelta(minutes=-1)
+
+
+def test_a_restarted_run_counts_the_units_of_its_attempt(lake, location, monkeypatch):
+    now = datetime.now(UTC)
+    minutes = iter([-60, -60, -50, -50, -40, -5, -4, -3])
+    monkeypatch.setattr(lake_module, "_now", lambda: now + timedelta(minutes=next(minutes)))
+    lake.add_models([model("m")])
+    lake.plan(measurement("x", "structural", 3), {"model": "m"})
+    first = lake.start_attempt(model_ref="m", device="cpu", measurement_id="x")
+    lake.append_unit("x", "seed-0", {"structural_tau": [tau_row(0, 0, 0.5, 0.5)]}, 1.0)
+    lake.end_attempt(first, "interrupted", "Ctrl-C")
+    assert read.mart("run", location)["state"].to_list() == ["interrupted"]
+    lake.start_attempt(model_ref="m", device="cpu", measurement_id="x")
+    lake.append_unit("x", "seed-1", {"structural_tau": [tau_row(1, 0, 0.5, 0.5)]}, 1.0)
+    row = read.mart("run", location).row(0, named=True)
+    assert (row["state"], row["attempt_number"], row["units_per_min"]) == ("running", 2, 1.0)
+    assert row["time_left_s"] == 60
+    lake.append_unit("x", "seed-2", {"structural_tau": [tau_row(2, 0, 0.5, 0.5)]}, 1.0)
+    row = read.mart("run", location).row(0, named=True)
+    assert (row["state"], row["time_left_s"], row["n_rows"]) == ("complete", None, 3)
+    course = read.mart("run_unit", location).sort("n_units_done")
+    assert course["unit"].to_list() == ["seed-0", "seed-1", "seed-2"]
+    assert course["n_units_done"].to_list() == [1, 2, 3]
+
+
+def test_a_distance_is_labelled_by_its_pair(lake, location):
+    models = {"base": "base", "derivative": "child"}
+    add_distances(lake, "d1", models, [distance_row("derivative")])
+    row = read.mart("run", location).row(0, named=True)
+    assert (row["label"], row["mode"], row["state"]) == ("CHILD vs BASE", "free", "complete")
