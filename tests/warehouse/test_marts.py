@@ -236,7 +236,9 @@ def test_run_states_rate_and_time_left(lake, location, monkeypatch):
     lake.add_models([model("m")])
     for name in ("live", "quiet", "broken"):
         lake.plan(measurement(name, "structural", 4), {"model": "m"})
-    at(-5, -4, -3)  # started 5 minutes ago, a unit after 1 and after 2 minutes: 2 units in 2 minutes
+    at(
+        -5, -4, -3
+    )  # started 5 minutes ago, a unit after 1 and after 2 minutes: 2 units in 2 minutes
     lake.start_attempt(model_ref="./m", device="cpu", measurement_id="live", method="structural")
     for seed in (0, 1):
         rows = [tau_row(seed, 0, 0.5, 0.5)]

@@ -89,7 +89,7 @@ create table structural_tau (
     prompt_id varchar not null,
     category varchar not null,
     site varchar not null,
-    n_tokens integer not null,
+    n_tokens integer,
     tau double,
     tau_rerun double,
     reason varchar

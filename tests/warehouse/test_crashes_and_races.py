@@ -1,0 +1,147 @@
+"""Writers that are killed, and writers that meet: real processes, on either kind of catalog."""
+
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from warehouse import checks, read
+from warehouse.attach import connect
+from warehouse.lake import Location, create
+
+ROOT = Path(__file__).parents[2]
+N_UNITS = 60
+N_ODD = 130
+N_KILLS = 14
+
+
+def start_writer(env: dict[str, str], measurement_id: str, n_units: int) -> subprocess.Popen[str]:
+    path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
+    return subprocess.Popen(
+        [sys.executable, str(Path(__file__).parent / "writer.py"), measurement_id]
+        + [str(n_units), str(N_ODD)],
+        env={**os.environ, **env, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A PostgreSQL server of our own, on a socket in the test's folder, and a lake in it."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not folders:
+        pytest.fail("PostgreSQL's server is missing; install it: apt-get install postgresql")
+    base = tmp_path / "pg"
+    base.mkdir()
+    user = "postgres" if os.geteuid() == 0 else os.environ.get("USER", "postgres")
+
+    def run(*command: str) -> None:
+        as_user = ["runuser", "-u", user, "--"] if os.geteuid() == 0 else []
+        subprocess.run([*as_user, *command], check=True, capture_output=True, cwd="/")
+
+    if os.geteuid() == 0:  # the server refuses to run as root, and must reach its folder
+        subprocess.run(["chown", user, str(base)], check=True)
+        for folder in base.parents[:3]:
+            if folder.stat().st_mode & 0o005 != 0o005:
+                folder.chmod(folder.stat().st_mode | 0o005)
+    bin_folder, data = folders[-1], str(base / "d")
+    run(str(bin_folder / "initdb"), "-D", data, "-A", "trust", "-U", "postgres", "-N")
+    options = f"-k {base} -c listen_addresses='' -c fsync=off"
+    run(str(bin_folder / "pg_ctl"), "-D", data, "-w", "-o", options, "-l", f"{base}/log", "start")
+    env = {
+        "CICATRIX_CATALOG": f"postgres:dbname=postgres host={base} user=postgres",
+        "CICATRIX_DATA": str(tmp_path / "data"),
+    }
+    create(Location.from_env(env))
+    yield env
+    run(str(bin_folder / "pg_ctl"), "-D", data, "-m", "immediate", "stop")
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> dict[str, str]:
+    return {"CICATRIX_HOME": str(tmp_path / "home")}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_killed_writer_loses_nothing_and_doubles_nothing(sqlite, tmp_path):
+    rng = random.Random(0)
+    location = Location.from_env(sqlite)
+    (tmp_path / "go").touch()
+    env = {**sqlite, "WRITER_GO": str(tmp_path / "go")}
+    said: list[str] = []
+    n_killed = 0
+    number = 0
+    while n_killed < N_KILLS:
+        assert number < 3 * N_KILLS, "the writer was always done before it was killed"
+        # A new measurement now and then, so that plans are interrupted as well.
+        writer = start_writer(env, f"s{number // 4}", N_UNITS)
+        number += 1
+        assert writer.stdout is not None
+        first = writer.stdout.readline() if rng.random() < 0.8 else "killed while it opens"
+        time.sleep(rng.uniform(0.0, 0.6))
+        writer.send_signal(signal.SIGKILL)
+        rest, _ = writer.communicate()
+        n_killed += writer.returncode == -signal.SIGKILL
+        for line in (first + rest).splitlines():
+            if line.startswith("seed-"):
+                said.append(f"s{(number - 1) // 4} {line.split()[0]}")
+        broken = {name: rows.height for name, rows in checks.run(location).items() if rows.height}
+        assert not broken, f"after kill {n_killed}: {broken}"
+        units = read.table("unit", location)
+        there = {f"{row['measurement_id']} {row['unit']}" for row in units.to_dicts()}
+        assert set(said) <= there, "a committed unit is lost"
+    assert len(said) > N_KILLS and len(said) == len(set(said))
+    for resumed in {f"s{i // 4}" for i in range(number)}:
+        assert start_writer(env, resumed, N_UNITS).wait(60) == 0
+        rows = read.table("structural_tau", location, measurement_id=resumed)
+        assert rows.height == N_UNITS // 2 * (30 + N_ODD)
+    assert read.table("unit", location).height == N_UNITS * len({i // 4 for i in range(number)})
+    checks.require_good(location)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_four_writers_at_once_two_of_them_the_same_measurement(kind, request, tmp_path):
+    env: dict[str, str] = request.getfixturevalue(kind)
+    location = Location.from_env(env)
+    env = {**env, "WRITER_GO": str(tmp_path / "go")}
+    names = ["a", "b", "shared", "shared"]
+    writers = [start_writer(env, name, N_UNITS) for name in names]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "open\n", writer.communicate()
+    reader = connect(location, read_only=True)
+    half = checks.queries()["unit_rows_differ"]
+    (tmp_path / "go").touch()
+    seen: list[int] = []
+    while any(writer.poll() is None for writer in writers):
+        # One statement sees one snapshot: units and records of the same instant.
+        assert reader.execute(half).fetchall() == [], "half a unit was seen"
+        seen += reader.execute("select count(*) from unit").fetchone()
+        time.sleep(0.02)
+    outputs = [writer.communicate() for writer in writers]
+    assert [writer.returncode for writer in writers] == [0] * 4, outputs
+    lines = [out.splitlines() for out, _ in outputs]
+    assert [len(lines[0]), len(lines[1])] == [N_UNITS, N_UNITS]
+    shared = [line.split()[0] for line in lines[2] + lines[3]]
+    assert len(shared) == len(set(shared)) == N_UNITS, "each unit has one author"
+    assert seen == sorted(seen) and len({n for n in seen if 0 < n < 3 * N_UNITS}) > 5
+    assert read.table("unit", location).height == 3 * N_UNITS
+    rows_wanted = 3 * N_UNITS // 2 * (30 + N_ODD)
+    assert read.table("structural_tau", location).height == rows_wanted
+    checks.require_good(location)
+    times = [float(line.split()[1]) for out in lines for line in out]
+    report = f"{kind}: append p50 {statistics.median(times):.3f} s, reads {len(seen)}"
+    (tmp_path / "report").write_text(report)
+    sys.stderr.write(report + "\n")
