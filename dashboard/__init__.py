@@ -1,1 +1,1 @@
-"""Pages on what the lake holds: they ask `warehouse.read` and draw. Nothing is measured or stored here."""
+"""Pages on what the lake holds: they ask `warehouse.read` and draw; nothing is stored here."""

@@ -1,4 +1,4 @@
-"""`python -m dashboard [--port N] [streamlit's own flags]`: serve the pages on this machine until Ctrl-C."""
+"""`python -m dashboard [--port N] [flags of streamlit run]`: serve the pages until Ctrl-C."""
 
 import sys
 from pathlib import Path

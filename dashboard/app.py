@@ -9,7 +9,9 @@ st.set_page_config(page_title="Cicatrix", page_icon=":material/healing:", layout
 charts.enable_theme()
 
 pages = [
-    st.Page("app_pages/families.py", title="Families", icon=":material/account_tree:", default=True),
+    st.Page(
+        "app_pages/families.py", title="Families", icon=":material/account_tree:", default=True
+    ),
     st.Page("app_pages/runs.py", title="Runs", icon=":material/timer:"),
 ]
 page = st.navigation(pages, position="hidden")  # our own links stay in sight on a phone

@@ -1,18 +1,18 @@
-"""The charts. Colours of text, axes and background are left to Streamlit, which knows light from dark.
+"""The charts. Grid, title and background are left to Streamlit, which knows light from dark.
 
-Rows carry their name above themselves, inside the plot, so that a long name costs no width on a phone.
+Rows carry their name above themselves, inside the plot: a long name costs no width on a phone.
 """
 
 import re
-from typing import Any
+from typing import cast
 
 import altair as alt
 import polars as pl
 
 from dashboard.words import NOT_INTERPRETABLE, number
 
-# Okabe & Ito's colours, told apart by all common kinds of colour vision; yellow is left out, since it
-# cannot be seen on white, and black, since it cannot be seen on a dark page.
+# Okabe & Ito's colours, told apart by all common kinds of colour vision; without yellow, which
+# cannot be seen on white, and black, which cannot be seen on a dark page.
 FAMILY_COLOURS = {
     "llama": "#0072B2",
     "qwen": "#E69F00",
@@ -21,7 +21,7 @@ FAMILY_COLOURS = {
     "gpt": "#56B4E9",
     "phi": "#D55E00",
 }
-GREY = "#8A8F94"  # readable on both backgrounds; also a family without a colour of its own
+GREY = "#8A8F94"  # seen on both backgrounds; also a family without a colour of its own
 ROLE_SHAPES = {
     "base": "circle",
     "derivative": "triangle-up",
@@ -29,10 +29,14 @@ ROLE_SHAPES = {
     "reference": "square",
     "shared_comparator": "square",
 }
-PALE, FULL = 0.35, 1.0
+PALE, FULL = 0.45, 1.0
+_INK = {"light": ("#1d2329", "#5d646b"), "dark": ("#e6e8e6", "#a3abb2")}  # names, notes
 EPSILON = 1e-4
-LEFT_EDGE = 0.5  # multiples of epsilon; a log axis has no 0, so what lies lower is drawn here
-_ROW, _NAME_ABOVE, _TEXT = 58, 19, 13
+LEFT_EDGE = 0.4  # multiples of epsilon; a log axis has no 0, so what lies lower is drawn at LOWEST
+LOWEST = 0.5
+_ROW, _NAME_ABOVE, _NOTE_BELOW, _TEXT = 58, 20, 18, 13
+_BAND, _BAND_LOOK = 20, {"color": GREY, "opacity": 0.28}
+_AROUND = 135  # what title, subtitle and axis take of a chart's height
 
 
 def enable_theme() -> None:
@@ -40,15 +44,41 @@ def enable_theme() -> None:
 
     @alt.theme.register("cicatrix", enable=True)
     def _theme() -> alt.theme.ThemeConfig:
-        text = {"labelFontSize": _TEXT, "titleFontSize": _TEXT, "titleFontWeight": "normal"}
         return {
             "config": {
-                "axis": {**text, "gridOpacity": 0.45, "titlePadding": 10, "labelPadding": 6},
-                "title": {"anchor": "start", "fontSize": 15, "subtitleFontSize": _TEXT, "offset": 26},
+                "axis": {
+                    "labelFontSize": _TEXT,
+                    "titleFontSize": _TEXT,
+                    "titleFontWeight": "normal",
+                    "gridOpacity": 0.45,
+                    "titlePadding": 10,
+                    "labelPadding": 6,
+                },
+                "title": {
+                    "anchor": "start",
+                    "fontSize": 15,
+                    "subtitleFontSize": _TEXT,
+                    "subtitleColor": GREY,
+                    "subtitlePadding": 5,
+                    "offset": 12,
+                },
                 "view": {"stroke": None},
-                "text": {"fontSize": 12},
+                "text": {"fontSize": 12, "color": GREY},
             }
-        }  # pyright: ignore[reportReturnType]
+        }
+
+
+def inked(chart: alt.LayerChart | alt.Chart, mode: str | None) -> alt.LayerChart | alt.Chart:
+    """The chart with names and notes as dark or light as the page asks, if that is known."""
+    if mode not in _INK:
+        return chart
+    ink, note = _INK[mode]
+    return (
+        chart.configure_axisY(labelColor=ink)
+        .configure_axisX(labelColor=note, titleColor=note)
+        .configure_text(color=note)
+        .configure_title(subtitleColor=note)
+    )
 
 
 def colour(family: str | None) -> str:
@@ -69,7 +99,7 @@ def row_names(frame: pl.DataFrame) -> dict[str, str]:
 def scars(scar: pl.DataFrame, seeds: pl.DataFrame) -> alt.LayerChart:
     """Distance from the base in multiples of epsilon, a row a derivative, seeds as dots.
 
-    `scar` gives the rows in their order, `seeds` (mart structural_distance) the dots and the strangers.
+    `scar` gives the rows in their order, `seeds` (structural_distance) the dots and strangers.
     """
     names = row_names(scar)
     look = scar.select(
@@ -78,22 +108,27 @@ def scars(scar: pl.DataFrame, seeds: pl.DataFrame) -> alt.LayerChart:
         colour=pl.col("family").map_elements(colour, return_dtype=pl.String, skip_nulls=False),
         opacity=_opacity("structural_status"),
     )  # fmt: skip
-    dots = seeds.drop_nulls("x_eps_pub").join(look, on="derivative_id").with_columns(
-        x=pl.max_horizontal("x_eps_pub", pl.lit(LEFT_EDGE)),
-        says=pl.format("seed {}", "seed"),
-        x_eps=_said("x_eps_pub"),
-        x_meas=_said("x_eps_meas"),
+    dots = (
+        seeds.drop_nulls("x_eps_pub")
+        .join(look, on="derivative_id")
+        .with_columns(
+            x=pl.max_horizontal("x_eps_pub", pl.lit(LOWEST)),
+            says=pl.format("seed {}", "seed"),
+            x_eps=_said("x_eps_pub"),
+            x_meas=_said("x_eps_meas"),
+        )
     )
     ranges = scar.select(
         "derivative_id",
-        low=pl.max_horizontal("min_non_max_x_eps", pl.lit(LEFT_EDGE)),
-        high=pl.max_horizontal("max_non_max_x_eps", pl.lit(LEFT_EDGE)),
-        noise=pl.col("eps_measured") / EPSILON,
+        low=pl.max_horizontal("min_non_max_x_eps", pl.lit(LOWEST)),
+        high=pl.max_horizontal("max_non_max_x_eps", pl.lit(LOWEST)),
+        floor=pl.max_horizontal(pl.lit(1.0), pl.col("eps_measured") / EPSILON),
     ).join(look, on="derivative_id")  # fmt: skip
-    own, strangers = dots.filter(pl.col("role") == "base"), dots.filter(
-        pl.col("role").is_in(["reference", "shared_comparator"])
+    own, strangers = (
+        dots.filter(pl.col("role") == "base"),
+        dots.filter(pl.col("role").is_in(["reference", "shared_comparator"])),
     )
-    top = max([10.0, *dots["x"], *ranges["noise"].drop_nulls()])
+    top = max([10.0, *dots["x"], *ranges["floor"]])
     x = alt.X(
         "x:Q",
         title="Distance from the base, × ε (ε = 0.0001), log scale",
@@ -104,32 +139,30 @@ def scars(scar: pl.DataFrame, seeds: pl.DataFrame) -> alt.LayerChart:
     by_seed = _tooltip(
         N={
             "derivative": "Derivative", "from_model": "From", "other": "To", "seed": "Seed",
-            "x_eps": "Distance, × ε", "x_meas": "Distance, × measured ε", "status": "Against its floor",
-            "reason": "Because",
+            "x_eps": "Distance, × ε", "x_meas": "Distance, × measured ε",
+            "status": "Against its floor", "reason": "Because",
         },
         Q={"distance": "Distance, exact", "eps_measured": "Measured ε", "n_dim": "Dimensions"},
     )  # fmt: skip
     family = alt.Color("colour:N", scale=None)
     shade = alt.Opacity("opacity:Q", scale=None)
     largest = own.filter("is_max_seed")
-    return alt.layer(
-        *_floor_line(),
+    layers = alt.layer(
+        *_floor(ranges, y),
         alt.Chart(strangers).mark_point(shape="square", size=70, color=GREY, strokeWidth=1.2)
         .encode(x, y, opacity=alt.value(0.6), tooltip=by_seed),
         alt.Chart(ranges.drop_nulls("low")).mark_rule(strokeWidth=3)
         .encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=family, opacity=shade),
-        alt.Chart(own.filter(~pl.col("is_max_seed"))).mark_point(shape="circle", filled=True, size=75)
+        alt.Chart(own.remove("is_max_seed")).mark_point(shape="circle", filled=True, size=75)
         .encode(x, y, color=family, opacity=shade, tooltip=by_seed),
         alt.Chart(largest).mark_point(shape="cross", filled=True, size=150, angle=45)
         .encode(x, y, color=family, opacity=shade, tooltip=by_seed),
-        alt.Chart(largest).mark_text(dy=17, color=GREY).encode(x, y, text="says:N"),
-        alt.Chart(ranges.filter(pl.col("noise") > 1)).mark_tick(thickness=2, size=22, color=GREY)
-        .encode(x=alt.X("noise:Q"), y=y, tooltip=_tooltip(Q={"noise": "Measured ε, × 0.0001"})),
+        alt.Chart(largest).mark_text(dy=_NOTE_BELOW).encode(x, y, text="says:N"),
+        _first(strangers, names).mark_text(dy=3 - _NOTE_BELOW).encode(x, y, text=alt.value("unrelated")),
         *_not_interpretable(look.filter(pl.col("status") == NOT_INTERPRETABLE), y),
-    ).properties(
-        height=_ROW * max(len(names), 1), width="container",
-        title=alt.Title("Structural scar of each derivative", subtitle=_n_said(scar)),
     )  # fmt: skip
+    title = alt.Title("Structural scar of each derivative", subtitle=_n_said(scar), offset=28)
+    return _sized(layers, title, len(names))
 
 
 def distances(functional: pl.DataFrame, measure: str, names: dict[str, str]) -> alt.LayerChart:
@@ -145,7 +178,12 @@ def distances(functional: pl.DataFrame, measure: str, names: dict[str, str]) -> 
     )  # fmt: skip
     own = rows.filter(pl.col("role") == "derivative")
     strangers = rows.filter(pl.col("role").is_in(["reference", "shared_comparator"]))
-    x = alt.X(f"{value}:Q", title=f"{title}, logits", scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
+    x = alt.X(
+        f"{value}:Q",
+        title=f"{title}, logits",
+        scale=alt.Scale(zero=True),
+        axis=alt.Axis(tickCount=5),
+    )
     y = _rows(names)
     tooltip = _tooltip(
         N={
@@ -158,20 +196,20 @@ def distances(functional: pl.DataFrame, measure: str, names: dict[str, str]) -> 
     )  # fmt: skip
     family = alt.Color("colour:N", scale=None)
     shade = alt.Opacity("opacity:Q", scale=None)
-    return alt.layer(
-        alt.Chart(own).mark_bar(color=GREY, opacity=0.28, height=22)
+    layers = alt.layer(
+        alt.Chart(own).mark_bar(height=_BAND, **_BAND_LOOK)
         .encode(x=alt.X(f"{measure}_floor:Q"), y=y, tooltip=tooltip),
         alt.Chart(strangers).mark_point(shape="square", size=70, color=GREY, strokeWidth=1.2)
         .encode(x, y, opacity=alt.value(0.6), tooltip=tooltip),
         alt.Chart(own.drop_nulls(f"ci_low_{value}")).mark_rule(strokeWidth=2)
-        .encode(x=alt.X(f"ci_low_{value}:Q"), x2=f"ci_high_{value}:Q", y=y, color=family, opacity=shade),
+        .encode(alt.X(f"ci_low_{value}:Q"), y, family, shade, x2=f"ci_high_{value}:Q"),
         alt.Chart(own).mark_point(shape=ROLE_SHAPES["derivative"], filled=True, size=120)
         .encode(x, y, color=family, opacity=shade, tooltip=tooltip),
+        _first(strangers.drop_nulls(value), names).mark_text(dy=3 - _NOTE_BELOW, align="right", dx=6)
+        .encode(x, y, text=alt.value("unrelated")),
         *_not_interpretable(own.filter(pl.col(status) == NOT_INTERPRETABLE), y),
-    ).properties(
-        height=_ROW * max(len(names), 1), width="container",
-        title=alt.Title(title, subtitle="grey band: up to the floor"),
     )  # fmt: skip
+    return _sized(layers, alt.Title(title, subtitle="grey band: up to the floor"), len(names))
 
 
 def course(units: pl.DataFrame, n_units: int) -> alt.Chart:
@@ -182,10 +220,18 @@ def course(units: pl.DataFrame, n_units: int) -> alt.Chart:
         .encode(
             alt.X("committed_at:T", axis=None),
             alt.Y("n_units_done:Q", axis=None, scale=alt.Scale(domain=[0, max(n_units, 1)])),
-            tooltip=_tooltip(N={"unit": "Unit"}, Q={"n_units_done": "Units done", "duration_s": "Took, s"}),
+            tooltip=_tooltip(
+                N={"unit": "Unit"}, Q={"n_units_done": "Units done", "duration_s": "Took, s"}
+            ),
         )
         .properties(height=64, width="container")
     )
+
+
+def _sized(layers: object, title: alt.Title, n_rows: int) -> alt.LayerChart:
+    height = _ROW * max(n_rows, 1) + _AROUND
+    # altair cannot say that what it returns here is no facet
+    return cast(alt.LayerChart, layers).properties(height=height, width="container", title=title)
 
 
 def _tooltip(**titles: dict[str, str]) -> list[alt.Tooltip]:
@@ -209,17 +255,35 @@ def _rows(names: dict[str, str]) -> alt.Y:
     )  # fmt: skip
 
 
-def _floor_line() -> tuple[alt.Chart, alt.Chart]:
-    at: Any = alt.Chart(pl.DataFrame({"x": [1.0], "says": ["floor, 1 ε"]}))
-    line = at.mark_rule(strokeDash=[5, 4], color=GREY).encode(x="x:Q")
-    text = at.mark_text(color=GREY, baseline="bottom").encode(x="x:Q", y=alt.value(-4), text="says:N")
-    return line, text
+def _floor(ranges: pl.DataFrame, y: alt.Y) -> tuple[alt.Chart, ...]:
+    """A band in each row up to its floor: 1 epsilon, or the pair's own noise if that is larger."""
+    rows = alt.Chart(ranges.with_columns(edge=pl.lit(LEFT_EDGE)))
+    floor = alt.X("floor:Q")
+    tip = _tooltip(Q={"floor": "Floor, × ε"})
+    noisy = alt.Chart(ranges.filter(pl.col("floor") > 1))
+    return (
+        rows.mark_bar(height=_BAND, **_BAND_LOOK).encode(
+            alt.X("edge:Q"), y, x2="floor:Q", tooltip=tip
+        ),
+        rows.mark_tick(thickness=1.5, size=_BAND, color=GREY).encode(floor, y, tooltip=tip),
+        alt.Chart(pl.DataFrame({"x": [1.0], "says": ["floor, 1 ε"]}))
+        .mark_text(baseline="bottom")
+        .encode(x="x:Q", y=alt.value(-6), text="says:N"),
+        noisy.mark_text(dy=_NOTE_BELOW).encode(floor, y, text=alt.value("noise")),
+    )
+
+
+def _first(strangers: pl.DataFrame, names: dict[str, str]) -> alt.Chart:
+    """The topmost stranger, to carry the label of all."""
+    rows = list(names.values())
+    topmost = min(strangers["row"], key=rows.index, default="")
+    return alt.Chart(strangers.filter(pl.col("row") == topmost).head(1))
 
 
 def _not_interpretable(rows: pl.DataFrame, y: alt.Y) -> tuple[alt.Chart, ...]:
     if rows.is_empty():
         return ()
-    text = alt.Chart(rows).mark_text(align="right", baseline="middle", color=GREY, dx=-2)
+    text = alt.Chart(rows).mark_text(align="right", baseline="middle", dy=_NOTE_BELOW)
     return (text.encode(x=alt.value("width"), y=y, text=alt.value(NOT_INTERPRETABLE)),)
 
 

@@ -1,11 +1,13 @@
-"""What every page shares: refreshing when there is something new, an empty lake, a lake in trouble, a link."""
+"""What every page shares: links, refreshing when something is new, a lake empty or in trouble."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
+import altair as alt
 import streamlit as st
 
+from dashboard import charts
 from warehouse import read
 from warehouse.lake import LakeError
 
@@ -13,9 +15,9 @@ _SETTLE = timedelta(minutes=1)
 
 
 def refresh_when_new(mart: str, due: datetime | None = None) -> None:
-    """Watch a mart with one cheap query, and draw the page again when it has changed since this call.
+    """Watch a mart with one cheap query; draw the page again when it has changed since this call.
 
-    Call it before the page reads, so that what is committed in between is noticed. `due` is a moment at which
+    Call it before the page reads, so that what is committed in between is noticed. `due` is when
     the page changes by the clock alone.
     """
     drawn_at = datetime.now(UTC)
@@ -41,6 +43,11 @@ def show_links(pages: "Sequence[st.Page]") -> None:
     with st.container(horizontal=True, gap="medium"):
         for page in pages:
             st.page_link(page, width="content")
+
+
+def draw(chart: alt.LayerChart | alt.Chart) -> None:
+    """Show a chart in the page's own mode, as wide as its place."""
+    st.altair_chart(charts.inked(chart, st.context.theme.type))
 
 
 def show_lake_error(error: LakeError) -> None:

@@ -16,6 +16,7 @@ class Heading:
     name: str
     says: Callable[..., str] | None = None
     meaning: str | None = None
+    width: int | None = None  # pixels; None lets the values decide
 
 
 def show(frame: pl.DataFrame, headings: dict[str, Heading]) -> None:
@@ -23,10 +24,12 @@ def show(frame: pl.DataFrame, headings: dict[str, Heading]) -> None:
     shown = frame.select(pl.col(column).alias(h.name) for column, h in headings.items()).to_pandas()
     says = {h.name: h.says for h in headings.values() if h.says}
     st.dataframe(
-        shown.style.format(says, na_rep=MISSING),  # pyright: ignore[reportArgumentType]
+        shown.style.format(says),  # pyright: ignore[reportArgumentType]
         hide_index=True,
+        placeholder=MISSING,
         column_config={
-            h.name: st.column_config.Column(help=h.meaning) for h in headings.values() if h.meaning
+            h.name: st.column_config.Column(help=h.meaning, width=h.width)
+            for h in headings.values()
         },
     )
 
@@ -38,6 +41,7 @@ def download(frame: pl.DataFrame, name: str) -> None:
         frame.write_csv(),
         file_name=f"cicatrix-{name}.csv",
         mime="text/csv",
+        type="tertiary",
         icon=":material/download:",
         on_click="ignore",
     )

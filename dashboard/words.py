@@ -13,7 +13,7 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def number(value: float | None) -> str:
-    """Three significant digits, whole from 100 on, thousands separated: 7,701; 0.125; 2.50 × 10⁻⁷."""
+    """Three significant digits, whole from 100 on: 7,701; 0.125; 2.50 × 10⁻⁷."""
     if value is None or math.isnan(value):
         return MISSING
     size = abs(value)
@@ -79,9 +79,19 @@ def instant(moment: datetime | None) -> str:
     return MISSING if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def newest(frame: pl.DataFrame) -> datetime | None:
+    """When the newest of these rows was measured."""
+    return frame.select(pl.col("measured_at").max()).item()
+
+
+def escaped(text: str) -> str:
+    """Text of a user or an error, with nothing in it that Markdown would act on."""
+    return "".join(f"\\{c}" if c in r"\`*_{}[]<>()#+!|$~:" else c for c in text)
+
+
 def loudest_family(scars: pl.DataFrame, now: datetime | None = None) -> str:
-    """Which family scars loudest, in a sentence; a family stands where its loudest derivative stands."""
-    measured = f"measured {ago(scars['measured_at'].max(), now)}"  # pyright: ignore[reportArgumentType]
+    """Which family scars loudest, in a sentence; a family counts as its loudest derivative."""
+    measured = f"measured {ago(newest(scars), now)}"
     pairs = count(scars.height, "pair")
     above = scars.filter(pl.col("structural_status") == ABOVE).sort(
         "median_non_max_x_eps", descending=True
@@ -92,9 +102,11 @@ def loudest_family(scars: pl.DataFrame, now: datetime | None = None) -> str:
     n_others = first["n_seeds"] - 1
     seeds = f"over {count(n_others, 'seed')}"
     sentence = (
-        f"**{first['family'] or 'Unknown family'}**: its derivative {first['derivative']} lies "
-        f"{span(first['min_non_max_x_eps'], first['max_non_max_x_eps'])} × ε from its base {seeds}, "
-        f"and {number(first['max_seed_x_eps'])} × ε at seed {first['max_seed']}, the largest"
+        f"**{escaped(first['family'] or 'Unknown family')}**: "
+        f"its derivative {escaped(first['derivative'])} lies "
+        f"{span(first['min_non_max_x_eps'], first['max_non_max_x_eps'])} × ε "
+        f"from its base {seeds}, "
+        f"and {number(first['max_seed_x_eps'])} × ε at seed {first['max_seed']}, the largest"
     )
     others = above.filter(pl.col("family").ne_missing(first["family"]))
     if scars["family"].n_unique() == 1:
@@ -104,8 +116,8 @@ def loudest_family(scars: pl.DataFrame, now: datetime | None = None) -> str:
     else:
         second = others.row(0, named=True)
         sentence += (
-            f"; next comes **{second['family'] or 'an unknown family'}** with "
-            f"{span(second['min_non_max_x_eps'], second['max_non_max_x_eps'])} × ε"
+            f"; next comes **{escaped(second['family'] or 'an unknown family')}** with "
+            f"{span(second['min_non_max_x_eps'], second['max_non_max_x_eps'])} × ε"
         )
     return f"{sentence}. {above.height} of {pairs} above the floor; {measured}."
 
@@ -117,11 +129,11 @@ def progress_of_runs(runs: pl.DataFrame, now: datetime | None = None) -> str:
     if running.is_empty():
         first = "Nothing is being measured now"
     elif running.height == 1:
-        first = f"**{running['label'][0]}** is being measured"
+        first = f"**{escaped(running['label'][0])}** is being measured"
     else:
         first = f"**{running.height} measurements** are under way"
-    rest = [f"{states[s]:,} {s}" for s in ("complete", "failed", "interrupted", "silent") if s in states]
-    last = runs.select(
-        pl.max_horizontal("started_at", "last_unit_at", "ended_at").max()
-    ).item()
+    rest = [
+        f"{states[s]:,} {s}" for s in ("complete", "failed", "interrupted", "silent") if s in states
+    ]
+    last = runs.select(pl.max_horizontal("started_at", "last_unit_at", "ended_at").max()).item()
     return f"{first}; {', '.join(rest) or 'none finished yet'}. Last sign of life {ago(last, now)}."

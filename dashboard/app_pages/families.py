@@ -1,12 +1,13 @@
-"""Which family scars loudest? From the marts scar, structural_distance, functional_distance and summary."""
+"""Which family scars loudest? From scar, structural_distance, functional_distance and summary."""
+
+from pathlib import Path
 
 import polars as pl
 import streamlit as st
 
-from dashboard import charts, live, measured_how, tables
+from dashboard import charts, headings, live, tables
 from dashboard.data import mart, of_families
-from dashboard.tables import Heading
-from dashboard.words import count, instant, loudest_family, number
+from dashboard.words import count, instant, loudest_family, newest
 
 st.title("Which family scars loudest?")
 live.refresh_when_new("summary")
@@ -18,7 +19,10 @@ if summary.is_empty():
         "stand, family by family, as soon as one pair is measured.",
         [
             ("The embedded models, in under three minutes and without a GPU:", "cicatrix demo"),
-            ("Models of your own, each a folder or a name on the hub:", "cicatrix measure MODEL --base BASE"),
+            (
+                "Models of your own, each a folder or a name on the hub:",
+                "cicatrix measure MODEL --base BASE",
+            ),
         ],
     )
     st.stop()
@@ -28,21 +32,26 @@ answer = st.container()
 controls = st.container(horizontal=True, vertical_alignment="bottom", key="controls")
 with controls:
     chosen = st.pills("Families", known, selection_mode="multi", key="family", bind="query-params")
-scar = of_families(mart("scar"), chosen).sort("median_non_max_x_eps", descending=True, nulls_last=True)
+scar = of_families(mart("scar"), chosen).sort(
+    "median_non_max_x_eps", descending=True, nulls_last=True
+)
 # Families in the order of their loudest derivative, which stands first.
-scar = scar.with_columns(place=pl.int_range(pl.len()).min().over("family")).sort("place", maintain_order=True)
+scar = scar.with_columns(place=pl.int_range(pl.len()).min().over("family")).sort(
+    "place", maintain_order=True
+)
 summary = of_families(summary, chosen)
 
 if scar.is_empty():
     answer.markdown("No structural distance of these families has been measured yet.")
 else:
-    answer.markdown(loudest_family(scar), help=f"Newest measurement: {instant(scar['measured_at'].max())}")
+    answer.markdown(loudest_family(scar), help=f"Newest measurement: {instant(newest(scar))}")
     seeds = of_families(mart("structural_distance"), chosen)
-    st.altair_chart(charts.scars(scar, seeds))
+    live.draw(charts.scars(scar, seeds))
     st.caption(
         "● one seed · ✖ the largest seed, kept apart and named · bar: range of the other seeds · "
-        "□ how far an unrelated model lies from the same base · "
-        "pale: not interpretable. Every value is measured, none is published."
+        "□ how far an unrelated model lies from the same base · grey band: up to the floor, 1 ε "
+        "or the pair's own noise · pale: not interpretable. "
+        "Every value is measured, none is published."
     )
     with st.container(horizontal=True):
         tables.download(scar.drop("place"), "scar")
@@ -50,9 +59,14 @@ else:
 
 st.subheader("Do their outputs differ, too?")
 mode = st.segmented_control(
-    "Text that is scored", ["free", "forced"], default="free", required=True, key="mode", bind="query-params",
+    "Text that is scored",
+    ["free", "forced"],
+    default="free",
+    required=True,
+    key="mode",
+    bind="query-params",
     format_func={"free": "each model's own (free)", "forced": "the base's (forced)"}.__getitem__,
-)  # fmt: skip
+)
 functional = of_families(mart("functional_distance", mode=mode), chosen)
 own = functional.filter(pl.col("role") == "derivative")
 if own.is_empty():
@@ -61,23 +75,26 @@ else:
     n_above = own.filter(pl.col("functional_status") == "above its floor").height
     st.markdown(
         f"{n_above} of {count(own.height, 'derivative')} above the floor in mode {mode}, each over "
-        f"{number(own['n_prompts'].min())} prompts or more."
+        f"at least {own['n_prompts'].min()} prompts."
     )
-    order = charts.row_names(pl.concat([scar.select(own_names := ["derivative_id", "family", "derivative"]), own.select(own_names)]))
-    names = {key: name for key, name in order.items() if key in set(own["derivative_id"])}
-    left, right = st.columns(2)
-    left.altair_chart(charts.distances(functional, "centroid", names))
-    right.altair_chart(charts.distances(functional, "crp", names))
+    # In the order of the chart above; what has no scar yet comes last.
+    place = pl.col("derivative_id").replace_strict(
+        scar["derivative_id"], pl.int_range(scar.height, eager=True), default=scar.height
+    )
+    names = charts.row_names(own.sort(place))
+    for place, measure in zip(st.columns(2), ("centroid", "crp"), strict=True):
+        with place:
+            live.draw(charts.distances(functional, measure, names))
     st.caption(
-        "▲ the derivative with its 95 % interval · □ an unrelated model · grey band: from 0 to the floor. "
-        "What lies in the band is drawn pale and is not interpretable."
+        "▲ the derivative with its 95 % interval · □ an unrelated model · "
+        "grey band: from 0 to the floor; what lies in it is drawn pale and is not interpretable."
     )
     tables.download(functional, f"functional_distance_{mode}")
 
 st.subheader("The numbers")
-tables.show(summary.sort("family", "derivative"), measured_how.SUMMARY)
-tables.download(summary, "summary")
-
-live.copy_link()
+tables.show(summary.sort("family", "derivative"), headings.SUMMARY)
+with st.container(horizontal=True):
+    tables.download(summary, "summary")
+    live.copy_link()
 with st.expander("How this is measured"):
-    st.markdown(measured_how.FAMILIES)
+    st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))

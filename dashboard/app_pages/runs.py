@@ -1,18 +1,18 @@
 """What is being measured now? From the marts run and run_unit."""
 
 import shlex
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
 import polars as pl
 import streamlit as st
 
-from dashboard import charts, live, measured_how, tables
+from dashboard import charts, headings, live, tables
 from dashboard.data import mart
-from dashboard.words import ago, count, duration, instant, number, progress_of_runs
+from dashboard.words import ago, count, duration, escaped, instant, number, progress_of_runs
 
 SILENT_AFTER = timedelta(minutes=10)  # as in the mart run
-STATES = {
+STATES: dict[str, tuple[Literal["blue", "red", "orange", "gray", "green"], str]] = {
     "running": ("blue", ":material/play_arrow:"),
     "failed": ("red", ":material/error:"),
     "interrupted": ("orange", ":material/pause:"),
@@ -29,15 +29,21 @@ def main() -> None:
     runs = mart("run").sort("started_at", descending=True, nulls_last=True)
     if runs.is_empty():
         live.invite(
-            "Nothing has been measured yet. Here each measurement would show its progress, its cost, or why it stopped.",
+            "Nothing has been measured yet. Here each measurement would show its progress, "
+            "its cost, or why it stopped.",
             [
                 ("The embedded models, in under three minutes and without a GPU:", "cicatrix demo"),
-                ("A model of your own, a folder or a name on the hub:", "cicatrix measure MODEL --base BASE"),
+                (
+                    "A model of your own, a folder or a name on the hub:",
+                    "cicatrix measure MODEL --base BASE",
+                ),
             ],
         )
         return
     st.markdown(progress_of_runs(runs))
-    chosen = st.pills("State", list(STATES), selection_mode="multi", key="state", bind="query-params") or list(STATES)
+    chosen = st.pills(
+        "State", list(STATES), selection_mode="multi", key="state", bind="query-params"
+    ) or list(STATES)
     shown = runs.filter(pl.col("state").is_in(chosen))
     if shown.is_empty():
         st.caption(f"No measurement is {' or '.join(chosen)}.")
@@ -50,7 +56,8 @@ def main() -> None:
     complete = shown.filter(pl.col("state") == "complete")
     if not complete.is_empty():
         st.subheader("Complete")
-        tables.show(complete, measured_how.RUNS)
+        newest_first = complete.sort("last_unit_at", descending=True, nulls_last=True)
+        tables.show(newest_first, headings.RUNS)
     with st.container(horizontal=True):
         tables.download(shown, "runs")
         live.copy_link()
@@ -64,12 +71,14 @@ def running(run: dict[str, Any], units: pl.DataFrame) -> None:
         facts = [f"{run['n_units_done']} of {count(run['n_units'], 'unit')}"]
         if run["units_per_min"] is not None:
             facts.append(f"{number(run['units_per_min'])} units per minute")
-            facts.append(f"about {duration(run['time_left_s'])} left")
+            facts.append(_left(run))
         text.progress(run["n_units_done"] / run["n_units"], text=" · ".join(facts))
         if not units.is_empty():
-            spark.altair_chart(charts.course(units, run["n_units"]))
+            with spark:
+                live.draw(charts.course(units, run["n_units"]))
         text.caption(
-            f"since {instant(run['started_at'])} ({ago(run['started_at'])}) · {count(run['n_rows'], 'record')} so far"
+            f"since {instant(run['started_at'])} ({ago(run['started_at'])}) · "
+            f"{count(run['n_rows'], 'record')} so far"
             + (f" · attempt {run['attempt_number']}" if (run["attempt_number"] or 1) > 1 else "")
         )
 
@@ -79,14 +88,27 @@ def stopped(run: dict[str, Any]) -> None:
     with st.container(border=True):
         _heading(run)
         if run["state"] == "silent":
-            st.markdown(f"No sign of life since {instant(_last_sign(run))}; it was probably killed.")
+            st.markdown(
+                f"No sign of life since {instant(_last_sign(run))}; it was probably killed."
+            )
         else:
-            st.markdown(_escaped(run["reason"] or "No reason was recorded."))
-        kept = f"{run['n_units_done']} of {count(run['n_units'], 'unit')} kept · " if run["n_units"] else ""
-        st.caption(f"{kept}attempt {run['attempt_number']} · {instant(run['ended_at'] or run['started_at'])}")
+            st.markdown(escaped(run["reason"] or "No reason was recorded."))
+        kept = (
+            f"{run['n_units_done']} of {count(run['n_units'], 'unit')} kept · "
+            if run["n_units"]
+            else ""
+        )
+        st.caption(
+            f"{kept}attempt {run['attempt_number']} · "
+            f"{instant(run['ended_at'] or run['started_at'])}"
+        )
         if run["model_ref"]:
             st.caption("Run again; what was committed is not measured twice:")
-            st.code(f"cicatrix measure {shlex.quote(run['model_ref'])}", language="bash", wrap_lines=True)
+            st.code(
+                f"cicatrix measure {shlex.quote(run['model_ref'])}",
+                language="bash",
+                wrap_lines=True,
+            )
 
 
 def _heading(run: dict[str, Any]) -> None:
@@ -94,7 +116,15 @@ def _heading(run: dict[str, Any]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge(run["state"], icon=icon, color=tone)
         what = " · ".join(str(run[k]) for k in ("method", "mode", "device", "host") if run[k])
-        st.markdown(f"**{_escaped(run['label'])}** · {_escaped(what)}")
+        st.markdown(f"**{escaped(run['label'])}** · {escaped(what)}")
+
+
+def _left(run: dict[str, Any]) -> str:
+    """Time left, unless the unit under way already takes far longer than those before it."""
+    waited_s = (datetime.now(UTC) - run["last_unit_at"]).total_seconds()
+    if waited_s > max(3 * 60 / run["units_per_min"], 30):
+        return f"slower now: last unit {ago(run['last_unit_at'])}"
+    return f"about {duration(run['time_left_s'])} left"
 
 
 def _last_sign(run: dict[str, Any]) -> datetime | None:
@@ -105,11 +135,6 @@ def _silent_at(under_way: pl.DataFrame) -> datetime | None:
     """When the first of these will be called silent, should nothing more come of it."""
     signs = [sign for run in under_way.iter_rows(named=True) if (sign := _last_sign(run))]
     return min(signs) + SILENT_AFTER if signs else None
-
-
-def _escaped(text: str) -> str:
-    """Text of a user or an error, with nothing in it that Markdown would act on."""
-    return "".join(f"\\{c}" if c in r"\`*_{}[]<>()#+!|$~:" else c for c in text)
 
 
 main()
