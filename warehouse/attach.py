@@ -116,7 +116,8 @@ def _postgres_has_lake(location: Location) -> bool:
         connection.execute(f"attach '{dsn}' as catalog (type postgres, read_only)")
         found = connection.execute(
             "from postgres_query('catalog', "
-            "'select count(*) as n from information_schema.tables where table_name = ''ducklake_metadata''')"
+            "'select count(*) as n from information_schema.tables "
+            "where table_name = ''ducklake_metadata''')"
         ).fetchone()
         return found is not None and found[0] > 0
     except duckdb.Error as error:
@@ -138,8 +139,8 @@ def _refuse_orphaned_data(location: Location) -> None:
         return
     if any(folder.rglob("*.parquet")):
         raise LakeError(
-            f"'{folder}' holds data but its catalog {location.name} is missing; restore the catalog, "
-            "or move the data away to start a new lake"
+            f"'{folder}' holds data but its catalog {location.name} is missing; restore the "
+            "catalog, or move the data away to start a new lake"
         )
 
 
@@ -183,8 +184,8 @@ def _attach(connection: duckdb.DuckDBPyConnection, location: Location, *options:
     folder = location.data_folder
     if folder is not None and not folder.is_dir():
         raise LakeError(
-            f"the data folder '{folder}' of the lake {location.name} is missing; restore it, or set "
-            "CICATRIX_DATA to where it is"
+            f"the data folder '{folder}' of the lake {location.name} is missing; restore it, "
+            "or set CICATRIX_DATA to where it is"
         )
     settings = [*options, f"data_inlining_row_limit {INLINED_ROWS}"]
     if location.data:  # data files are stored relative to it, so a lake may move

@@ -11,8 +11,9 @@ from warehouse.location import LakeError
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
-    # A question reads a dozen small tables, and each asks the catalog: one thread answers those three times as fast
-    # as two that wait for each other (measured on 2 cores), and leaves the cores to the models.
+    # A question reads a dozen small tables, and each asks the catalog: one thread answers those
+    # three times as fast as two that wait for each other (measured on 2 cores), and leaves the
+    # cores to the models.
     "threads": 1,
 }
 _INSTALL_NAMES = {"sqlite_scanner": "sqlite", "postgres_scanner": "postgres"}
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 def wheel_file(name: str) -> Path | None:
-    """The extension's file inside the wheel `duckdb-extension-<name>` for this DuckDB, if installed."""
+    """The extension's file inside its wheel, if that is installed for this version of DuckDB."""
     spec = importlib.util.find_spec(f"duckdb_extension_{name}")
     if spec is None or spec.origin is None:
         return None

@@ -45,7 +45,7 @@ class Lake:
 
     @classmethod
     def open(cls, location: Location | None = None) -> Self:
-        """Open the lake for writing, made where the default home has none, migrated where it is older."""
+        """Open for writing: made where the default home has none, migrated where it is older."""
         return cls(location or Location.from_env())
 
     def __enter__(self) -> Self:
@@ -82,8 +82,8 @@ class Lake:
         measurement_id = str(measurement["measurement_id"])
         if not isinstance(measurement["n_units"], int) or measurement["n_units"] < 1:
             raise LakeError(
-                f"measurement '{measurement_id}' was planned with n_units {measurement['n_units']!r}; "
-                "give at least 1"
+                f"measurement '{measurement_id}' was planned with n_units "
+                f"{measurement['n_units']!r}; give at least 1"
             )
         roles = [{"role": role, "model_id": model_id} for role, model_id in models.items()]
         if not roles:
@@ -95,8 +95,8 @@ class Lake:
             for model_id in models.values():
                 if not self._one("select 1 from model where model_id = ?", model_id):
                     raise LakeError(
-                        f"measurement '{measurement_id}' names the model '{model_id}', which the lake "
-                        "does not know; add_models first"
+                        f"measurement '{measurement_id}' names the model '{model_id}', "
+                        "which the lake does not know; add_models first"
                     )
             self._insert("measurement", row)
             self._insert("measurement_model", members)
@@ -126,7 +126,7 @@ class Lake:
         *,
         batch_size: int | None = None,
     ) -> bool:
-        """Commit a unit, its records by table and its own row together; False when it is there already.
+        """Commit a unit, records and its own row together; False when it is there already.
 
         Records may leave `measurement_id` out. With `batch_size`, a unit measured at
         another batch size than the measurement's present one is refused: somebody else
@@ -164,8 +164,8 @@ class Lake:
             n_units, _ = self._planned(measurement_id)
             if self._n_done(measurement_id) >= n_units:
                 raise LakeError(
-                    f"measurement '{measurement_id}' is complete and stays; to measure it again plan "
-                    "another replicate"
+                    f"measurement '{measurement_id}' is complete and stays; to measure it "
+                    "again plan another replicate"
                 )
             for name in (*(table.name for table in RECORD_TABLES), "unit"):
                 self._connection.execute(
@@ -231,7 +231,7 @@ class Lake:
         return True
 
     def compact(self, keep: timedelta = timedelta(days=7)) -> None:
-        """Merge small files, and drop the history and the files that only snapshots older than `keep` need."""
+        """Merge small files; drop the history older than `keep` and the files only it needs."""
         before = _now() - keep
         with self._thread_lock, self._lock:
             try:
@@ -302,7 +302,8 @@ class Lake:
         )
         if not rows:
             raise LakeError(
-                f"measurement '{measurement_id}' is not planned in {self.location.name}; call plan first"
+                f"measurement '{measurement_id}' is not planned in {self.location.name}; "
+                "call plan first"
             )
         return rows[0]
 

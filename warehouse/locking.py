@@ -1,7 +1,7 @@
 """The writer lock: one write transaction at a time, over all processes and machines of a lake.
 
-DuckLake enforces no keys, so "is it there? then insert" must not be interleaved with another writer's; and SQLite
-commits fail with "database is locked" when two of them meet. Readers never take the lock.
+DuckLake enforces no keys, so "is it there? then insert" must not be interleaved with another
+writer's; and SQLite commits fail with "database is locked" when two of them meet. Readers never take the lock.
 """
 
 from types import TracebackType
@@ -61,7 +61,7 @@ class SqliteWriterLock:
 
 
 class PostgresWriterLock:
-    """An advisory lock held by a transaction of its own, from before the write begins until after it commits.
+    """An advisory lock held by a transaction of its own, from before a write until after it.
 
     The transaction keeps one connection out of the extension's pool; the server drops the
     lock with the connection.
@@ -119,6 +119,6 @@ def writer_lock(location: Location) -> WriterLock:
 
 def _waited(location: Location) -> LakeError:
     return LakeError(
-        f"waited {TIMEOUT_S} s for the writer lock of {location.name}, which another process holds; "
-        "see what is measuring (`cicatrix doctor`), and run the command again"
+        f"waited {TIMEOUT_S} s for the writer lock of {location.name}, which another process "
+        "holds; see what is measuring (`cicatrix doctor`), and run the command again"
     )

@@ -1,4 +1,6 @@
-"""Reading the lake from a notebook, a page or a flow: marts, records, and how new they are. Frames are polars.
+"""Reading the lake, from a notebook, a page or a flow: marts, records, how new they are.
+
+Frames are polars.
 
 >>> from warehouse import read
 >>> read.mart("scar", family="llama")
@@ -91,7 +93,8 @@ def newest(name: str, location: Location | None = None) -> datetime | None:
         sql = (
             "select greatest((select max(committed_at) from unit), "
             "(select max(planned_at) from measurement), "
-            "(select max(started_at) from attempt), (select max(ended_at) from attempt_end)) as changed_at"
+            "(select max(started_at) from attempt), "
+            "(select max(ended_at) from attempt_end)) as changed_at"
         )
         values: list[object] = []
     elif name in _METHODS_SEEN:

@@ -1,4 +1,4 @@
-"""The SQL files as relations: staging cleans tables, marts answer questions, checks find broken rows.
+"""The SQL files: staging cleans tables, marts answer questions, checks find broken rows.
 
 A file holds one `select`; its name is the relation; its first line says what one row is; lines
 `-- name: meaning` under it say what its columns mean.

@@ -39,8 +39,8 @@ def _checked(table: Table, row: Row, fixed: Row) -> dict[str, object]:
     missing = [name for name in table.column_names if name not in row and name not in fixed]
     if missing:
         raise LakeError(
-            f"a row of '{table.name}' lacks the column {_list(missing)}; give every column, and None "
-            "where a value is not known"
+            f"a row of '{table.name}' lacks the column {_list(missing)}; give every column, "
+            "and None where a value is not known"
         )
     for name, value in fixed.items():
         if name in row and row[name] != value:

@@ -2,7 +2,7 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownParameterType=false
 # pyright: reportUnknownArgumentType=false
-"""The tables of the lake, each declared once: what one row is, its key, its columns with meaning and unit.
+"""The tables of the lake, each declared once: its grain, its key, its columns.
 
 From here come the DDL of a fresh lake, the Arrow schema of an append, and the pages of
 DICTIONARY.md. All instants are in UTC; ids are lowercase hexadecimal text.

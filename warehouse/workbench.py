@@ -1,4 +1,4 @@
-"""SQL that a person typed: one `select`, over tables and marts, that can read nothing else and change nothing.
+"""SQL that a person typed: one `select` that reads tables and marts, and nothing else.
 
 Ad-hoc SQL is code, and a read-only attachment is no sandbox: extensions open files on their own,
 maintenance functions write, and PRAGMA passes for a `select`. So there are two fences. The parsed

@@ -1,4 +1,4 @@
-"""Rows for the warehouse's tests, small enough to work out by hand, and complete unless a test says otherwise."""
+"""Rows for the warehouse's tests, small enough to work out by hand."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime

@@ -347,6 +347,8 @@ def test_a_full_disk_gets_one_line_and_keeps_what_was_committed(tmp_path):
         from warehouse import checks, read
         from warehouse.lake import Lake, LakeError, Location
         done = 0
+        ballast = os.environ["CICATRIX_HOME"] + "/ballast"
+        open(ballast, "wb").write(b"x" * 1_000_000)
         with Lake.open() as lake:
             lake.add_models([model("m")])
             lake.plan(measurement("t", "template", 1000), {"model": "m"})
@@ -372,7 +374,9 @@ def test_a_full_disk_gets_one_line_and_keeps_what_was_committed(tmp_path):
             sys.exit("made a lake on a full disk")
         except LakeError as error:
             print(error, file=sys.stderr)
+        filler.close()
         os.unlink(filler.name)
+        os.unlink(ballast)
         broken = {name: rows.height for name, rows in checks.run().items() if rows.height}
         assert not broken, broken
         assert done > 2 and read.table("unit").height == done, done
@@ -382,7 +386,7 @@ def test_a_full_disk_gets_one_line_and_keeps_what_was_committed(tmp_path):
             assert lake.append_unit("t", "last", {"prompt_template": rows}, 1.0)
         sys.exit(3)
     """
-    run = in_namespace(f"mount -t tmpfs -o size=3m tmpfs {home}", code, home)
+    run = in_namespace(f"mount -t tmpfs -o size=4m tmpfs {home}", code, home)
     assert run.returncode == 3, run.stderr
     lines = run.stderr.splitlines()
     assert len(lines) == 2 and all("is full" in line for line in lines), run.stderr
