@@ -213,13 +213,9 @@ def _version(connection: duckdb.DuckDBPyConnection, location: Location) -> int:
     A newer one than ours is refused.
     """
     try:
-        found = connection.execute(
-            "select count(*) from duckdb_tables() "
-            "where database_name = 'lake' and table_name = 'schema_version'"
-        ).fetchone()
-        if not found or not found[0]:
-            return 0
         row = connection.execute("select max(version) from lake.schema_version").fetchone()
+    except duckdb.CatalogException:
+        return 0
     except duckdb.Error as error:
         raise explain(location, error, "open the lake") from error
     version = int(row[0]) if row and row[0] is not None else 0

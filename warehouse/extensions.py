@@ -11,6 +11,7 @@ from warehouse.location import LakeError
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
+    "python_enable_replacements": False,  # a Python variable never stands in for a missing table
     # A question reads a dozen small tables, and each asks the catalog: one thread answers those
     # three times as fast as two that wait for each other (measured on 2 cores), and leaves the
     # cores to the models.

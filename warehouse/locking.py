@@ -1,7 +1,8 @@
 """The writer lock: one write transaction at a time, over all processes and machines of a lake.
 
 DuckLake enforces no keys, so "is it there? then insert" must not be interleaved with another
-writer's; and SQLite commits fail with "database is locked" when two of them meet. Readers never take the lock.
+writer's; and SQLite commits fail with "database is locked" when two of them meet. Readers never
+take the lock.
 """
 
 from types import TracebackType

@@ -74,8 +74,10 @@ def define_views(connection: duckdb.DuckDBPyConnection) -> None:
 
     Nothing of them is stored in the lake.
     """
+    connection.execute("begin")  # one look at the catalog for all of them
     for relation in views():
         connection.execute(f"create temp view {relation.name} as {relation.query}")
+    connection.execute("commit")
 
 
 def define_empty_lake(connection: duckdb.DuckDBPyConnection) -> None:

@@ -146,7 +146,7 @@ def _check_relation(node: Node, allowed: frozenset[str]) -> None:
 
 
 def _lock_down(connection: duckdb.DuckDBPyConnection, location: Location) -> None:
-    """After attaching: no file but the data's, no spilling, no Python variables, no way back."""
+    """After attaching: no file but the data's, no spilling to disk, no way back."""
     try:
         row = connection.execute(
             "select value from ducklake_options('lake') where option_name = 'data_path'"
@@ -157,7 +157,6 @@ def _lock_down(connection: duckdb.DuckDBPyConnection, location: Location) -> Non
     directories = ", ".join("'" + folder.replace("'", "''") + "'" for folder in folders)
     try:
         connection.execute("set temp_directory = ''")
-        connection.execute("set python_enable_replacements = false")
         connection.execute(f"set allowed_directories = [{directories}]")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
