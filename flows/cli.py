@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (LakeError, ConnectionError) as error:
         return _tell(f"error: {error}", FAILED)
     except KeyboardInterrupt:
-        return _tell("interrupted: what was committed stays, the same command goes on", INTERRUPTED)
+        line = "interrupted: what was committed stays; the same command goes on from there"
+        return _tell(line, INTERRUPTED)
     except BrokenPipeError:  # `cicatrix sql ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE

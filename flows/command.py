@@ -42,6 +42,8 @@ def measure(targets: Sequence[Target], options: Mapping[str, object]) -> int:
 def _run_flow(targets: Sequence[Target], choice: Choice, device: str) -> dict[str, str]:
     """Reasons of the models that failed; Prefect is imported only when there is work for it."""
     environment.prepare(quiet=True)
+    import httpx
+
     from flows.measuring import SomeFailed, alone_without_server, measure_targets
 
     try:
@@ -49,6 +51,11 @@ def _run_flow(targets: Sequence[Target], choice: Choice, device: str) -> dict[st
             measure_targets(list(targets), choice)
     except SomeFailed as error:
         return error.failures
+    except httpx.TransportError as error:
+        raise ConnectionError(
+            f"the Prefect server stopped answering ({error}): what was committed stays; "
+            "run the command again"
+        ) from error
     return {}
 
 

@@ -39,9 +39,9 @@ def take(path: Path) -> Taken:
     with Lake.open() as lake:
         lines = list(_lines(path))
         batch_sizes = {
-            line["measurement_id"]: line["batch_size"]
+            line.get("measurement_id"): line.get("batch_size")
             for _, line in lines
-            if line.get("line") in {"measurement", "discard"}
+            if line["line"] in {"measurement", "discard"}
         }
         for number, line in _surviving(lines):
             try:
@@ -67,7 +67,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             value = json.loads(line)
         except json.JSONDecodeError as error:
             raise BadInput(f"{str(path)!r}, line {number} is no JSON ({error})") from error
-        if not isinstance(value, dict) or "line" not in value:
+        if not isinstance(value, dict) or not isinstance(value.get("line"), str):
             raise BadInput(
                 f"{str(path)!r}, line {number} is not what `python -m measure` writes: "
                 "give the file of its --out"
@@ -82,7 +82,7 @@ def _surviving(lines: list[tuple[int, dict[str, Any]]]) -> Iterator[tuple[int, d
     }
     for number, line in lines:
         is_unit = line["line"] == "unit"
-        if not (is_unit and number < discarded.get(line["measurement_id"], 0)):
+        if not (is_unit and number < discarded.get(line.get("measurement_id"), 0)):
             yield number, line
 
 

@@ -18,7 +18,7 @@ def check() -> int:
     if broken:
         found = ", ".join(f"{name} ({count} rows)" for name, count in broken.items())
         raise RuleBroken(f"the lake breaks: {found}; `cicatrix sql` shows the rows")
-    return len(checks.NAMES)
+    return len(checks.queries())
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)

@@ -38,6 +38,9 @@ logging.getLogger("transformers").setLevel(logging.ERROR)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 FINAL_NORMS = ("norm", "ln_f", "final_layernorm", "final_layer_norm")
+# Below this, dividing a matrix product among threads costs more than it saves.
+SMALL_PARAMS = 20_000_000
+THREADS = torch.get_num_threads()
 MIN_VOCABULARY = 21  # 20 gaps
 # Logits held at once while scoring: 2**25 fp32 values are 128 MiB.
 MAX_LOGITS = 2**25
@@ -247,6 +250,7 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
     _refuse_missing(source, info)
     _refuse_not_finite(source, model)
     model.eval().to(device)
+    torch.set_num_threads(1 if model.num_parameters() < SMALL_PARAMS else THREADS)
     loaded = CausalLM(model, tokenizer, _card(source, model, tokenizer), device)
     _refuse_misfit_tokenizer(source, loaded)
     _refuse_unknown_head(source, loaded, dtype)

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import UInt16
 from tqdm import tqdm
 from transformers import (
     AutoModelForCausalLM,
@@ -30,6 +31,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from measure.zoo import corpus, manifest, sample, train
 from measure.zoo.recipes import (
@@ -54,7 +56,7 @@ _N_HELD_OUT_ROWS = 64
 class Text:
     """What a recipe reads: packed rows of token ids, and how its traces came about."""
 
-    rows: np.ndarray
+    rows: UInt16[np.ndarray, "rows tokens"]
     n_sampled: int = 0
     n_kept: int = 0
 
@@ -84,7 +86,7 @@ def _encoded(tokenizer: PreTrainedTokenizerBase, documents: Iterable[str]) -> It
 
 def _rows(
     tokenizer: PreTrainedTokenizerBase, documents: Iterable[str], max_rows: int
-) -> np.ndarray:
+) -> UInt16[np.ndarray, "rows tokens"]:
     """Pack documents into at most `max_rows` rows of token ids."""
     packed = train.pack(_encoded(tokenizer, documents), ROW_TOKENS, _special_ids(tokenizer).pad)
     return np.array(list(islice(packed, max_rows)), dtype=np.uint16)
@@ -167,6 +169,7 @@ def build_one(name: str, out: Path, place: int = 0) -> dict[str, Any]:
     """Build one model into `out/name`, its bar on line `place`; returns its manifest row."""
     # One thread: the same sums in the same order wherever it runs, and room for a neighbour.
     torch.set_num_threads(1)
+    disable_progress_bar()  # of loading and saving: milliseconds each, and in the way of ours
     row, folder = recipe(name), out / name
     unfinished = out / f".{name}.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -226,6 +229,6 @@ def build(out: Path, only: Sequence[str] = (), jobs: int = 2) -> list[str]:
                 running[pool.submit(build_one, row.name, weights, len(running))] = row.name
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                finished.add(running.pop(future))
                 manifest.put(out, future.result())
+                finished.add(running.pop(future))
     return trained

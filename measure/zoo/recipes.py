@@ -79,7 +79,7 @@ _TUNE_STEPS, _TUNE_LR = 100, 2e-4
 def _distilled(family: str, seed: int) -> Recipe:
     return Recipe(
         f"{family}-distilled", family, "distilled", seed, {"traces": 1.0}, _TUNE_STEPS, _TUNE_LR,
-        base=f"{family}-base", teacher="teacher", n_samples=6000, temperature=0.7,
+        base=f"{family}-base", teacher="teacher", n_samples=3000, temperature=0.7,
     )  # fmt: skip
 
 

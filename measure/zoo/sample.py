@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
 from measure.zoo import corpus
@@ -23,9 +24,11 @@ _BATCH = 128
 
 
 class _ItemNoise(LogitsProcessor):
-    """Turns greedy decoding into sampling at a temperature; noise is [items, tokens, vocab]."""
+    """Turns greedy decoding into sampling at a temperature."""
 
-    def __init__(self, noise: torch.Tensor, temperature: float) -> None:
+    def __init__(
+        self, noise: Float[torch.Tensor, "items tokens vocab"], temperature: float
+    ) -> None:
         self._noise = noise
         self._temperature = temperature
         self._step = 0
@@ -37,7 +40,9 @@ class _ItemNoise(LogitsProcessor):
         return drawn
 
 
-def _noise(seed: int, first: int, n: int, vocab_size: int) -> torch.Tensor:
+def _noise(
+    seed: int, first: int, n: int, vocab_size: int
+) -> Float[torch.Tensor, "items tokens vocab"]:
     """Gumbel noise of `n` items from item `first` on."""
     drawn = [
         corpus.item_rng(seed, "sample", first + i).gumbel(size=(NEW_TOKENS, vocab_size))

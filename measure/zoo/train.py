@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int, Shaped
 from torch.nn import functional
 from tqdm import tqdm
 from transformers import (
@@ -93,7 +94,9 @@ def pack(documents: Iterable[list[int]], row_tokens: int, pad: int) -> Iterator[
         yield row + [pad] * (row_tokens - len(row))
 
 
-def batches(rows: np.ndarray, n_steps: int, batch_rows: int, seed: int) -> Iterator[torch.Tensor]:
+def batches(
+    rows: Shaped[np.ndarray, "all_rows tokens"], n_steps: int, batch_rows: int, seed: int
+) -> Iterator[Int[torch.Tensor, "rows tokens"]]:
     """Yield `n_steps` batches; each pass over `rows` has an order of its own."""
     order = np.empty(0, dtype=np.int64)
     epoch = 0
@@ -105,8 +108,10 @@ def batches(rows: np.ndarray, n_steps: int, batch_rows: int, seed: int) -> Itera
         yield torch.from_numpy(rows[taken].astype(np.int64))
 
 
-def next_token_loss(model: PreTrainedModel, ids: torch.Tensor, pad: int) -> torch.Tensor:
-    """Mean cross-entropy in nats over the tokens of `ids` [rows, tokens] that are not `pad`."""
+def next_token_loss(
+    model: PreTrainedModel, ids: Int[torch.Tensor, "rows tokens"], pad: int
+) -> Float[torch.Tensor, ""]:
+    """Mean cross-entropy in nats over the tokens of `ids` that are not `pad`."""
     logits = model(input_ids=ids[:, :-1]).logits.float()
     targets = ids[:, 1:].masked_fill(ids[:, 1:] == pad, _MASKED)
     return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=_MASKED)
@@ -133,7 +138,7 @@ def _optimizer(model: PreTrainedModel) -> torch.optim.AdamW:
 
 def train(
     model: PreTrainedModel,
-    stream: Iterable[torch.Tensor],
+    stream: Iterable[Int[torch.Tensor, "rows tokens"]],
     n_steps: int,
     peak_lr: float,
     *,

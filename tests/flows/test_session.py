@@ -1,0 +1,302 @@
+"""Runs over real small models and a real lake, without Prefect."""
+
+import json
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from flows import ledger, taking
+from flows.session import Session
+from flows.targets import Target, bases_read_by, in_order
+from measure import __main__ as alone
+from measure import functional, models, prompts, run, structural
+from measure.errors import BadInput, OutOfMemory
+from warehouse import checks, read
+from warehouse.lake import Lake
+
+SETTINGS = run.Settings(
+    bank=prompts.load("bank512"), canonical=prompts.load("canonical40"), seeds=(0, 1)
+)
+
+
+@pytest.fixture
+def derivative(model_folder, tmp_path):
+    """The base with one matrix moved a little: its text differs, its tokens do not."""
+    folder = shutil.copytree(model_folder("llama"), tmp_path / "derivative")
+    weights = load_file(folder / "model.safetensors")
+    noise = torch.randn(16, 32, generator=torch.Generator().manual_seed(0))
+    weights["model.layers.1.mlp.down_proj.weight"] += 0.05 * noise
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+@pytest.fixture
+def target(model_folder, derivative):
+    return Target(
+        model=str(derivative),
+        base=str(model_folder("llama")),
+        reference=str(model_folder("qwen2", 5)),
+        teacher=str(model_folder("mistral", 6)),
+    )
+
+
+def measure_all(lake, targets, settings=SETTINGS):
+    session = Session(lake, targets, settings, "cpu")
+    for ref in in_order(targets):
+        session.measure(ref)
+    for target in targets:
+        session.measure_distances(target)
+    return session
+
+
+def test_a_pair_from_weights_to_marts_by_another_route(home, target):
+    with Lake.open() as lake:
+        session = measure_all(lake, [target])
+    assert session.failures == {}
+    # tau: the records of both models, subtracted in numpy.
+    tau = {
+        ref: {
+            record.dim: record.tau
+            for record in structural.measure_unit(
+                models.load(session.source(ref), device="cpu"), SETTINGS.bank, "seed-1", 4, int
+            )
+        }
+        for ref in (target.base, target.model, target.reference)
+    }
+    found = read.mart("structural_distance", seed=1)
+    for ref, role, start in (
+        (target.model, "base", target.model),
+        (target.reference, "reference", target.base),
+    ):
+        other = target.base if role == "base" else ref
+        difference = [tau[start][dim] - tau[other][dim] for dim in range(64)]
+        row = found.filter(role=role)
+        assert row["distance"].item() == pytest.approx(np.linalg.norm(difference), rel=1e-6)
+        assert row["x_eps_pub"].item() == pytest.approx(row["distance"].item() * 1e4)
+        squares = np.sort(np.square(difference))
+        ranks = 2 * np.arange(1, 65) - 65
+        gini = (ranks * squares).sum() / (64 * squares.sum())
+        assert row["gini_d2"].item() == pytest.approx(gini, rel=1e-4)
+        assert row["top_dim_share"].item() == pytest.approx(squares[-1] / squares.sum(), rel=1e-4)
+    # CRP and centroid: templates of both models, in numpy.
+    t = {}
+    for ref in (target.base, target.model):
+        records = list(
+            functional.measure_unit(
+                models.load(session.source(ref), device="cpu"),
+                SETTINGS.canonical, "prompts-000-039", 10, int,
+            )
+        )  # fmt: skip
+        t[ref] = {r.prompt_id: np.array(r.template) for r in records if r.reason is None}
+    row = read.mart("functional_distance", mode="free", role="derivative").row(0, named=True)
+    valid = valid_in_triangle(session, target)
+    assert row["n_prompts"] == len(valid) >= 2
+    difference = np.array([t[target.model][p] - t[target.base][p] for p in sorted(valid)])
+    assert row["centroid_distance"] == pytest.approx(np.linalg.norm(difference.mean(0)), rel=1e-3)
+    assert row["crp_distance"] == pytest.approx(np.linalg.norm(difference, axis=1).mean(), rel=1e-3)
+
+
+def valid_in_triangle(session, target):
+    ids = [session.source(ref).model_id for ref in (target.base, target.model, target.reference)]
+    with Lake.open() as lake:
+        frame = lake.query(
+            "select model_id, prompt_id from stg_prompt_template where mode = 'free' "
+            "and reason is null"
+        )
+    return set.intersection(
+        *(set(frame.filter(pl.col("model_id") == id_)["prompt_id"]) for id_ in ids)
+    )
+
+
+def test_every_role_has_distances_in_both_modes_and_the_lake_is_in_order(home, target):
+    with Lake.open() as lake:
+        measure_all(lake, [target])
+    found = read.mart("functional_distance").select("role", "mode").rows()
+    assert sorted(found) == sorted(
+        (role, mode)
+        for role in ("derivative", "reference", "teacher")
+        for mode in ("free", "forced")
+    )
+    assert read.mart("summary").height == 1
+    assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
+
+
+def test_a_second_run_measures_nothing(home, target):
+    with Lake.open() as lake:
+        first = measure_all(lake, [target])
+        assert first.n_new_units > 0
+        again = Session(lake, [target], SETTINGS, "cpu")
+        assert again.is_complete()
+        assert again.measure_distances(target) == 0
+        before = lake.query("select count(*) from unit").item()
+        measure_all(lake, [target])
+        assert lake.query("select count(*) from unit").item() == before
+
+
+def test_a_killed_run_goes_on_where_it_was(home, target, monkeypatch):
+    """Stopped after three units; the next run does the others and repeats none."""
+    with Lake.open() as lake:
+        real, committed = Lake.append_unit, []
+
+        def append_then_stop(self, measurement_id, unit, *rest, **named):
+            committed.append((measurement_id, unit))
+            real(self, measurement_id, unit, *rest, **named)
+            if len(committed) == 3:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Lake, "append_unit", append_then_stop)
+        with pytest.raises(KeyboardInterrupt):
+            measure_all(lake, [target])
+        monkeypatch.setattr(Lake, "append_unit", real)
+        assert read.mart("run", state="interrupted").height == 1
+        resumed = measure_all(lake, [target])
+        units = lake.query("select measurement_id, unit from unit").rows()
+        assert len(set(units)) == len(units)
+        of_models = [u for u in units if u[1] != "all"]
+        assert resumed.n_new_units == len(of_models) - 3
+
+
+def test_one_bad_model_does_not_stop_the_others(home, target, tmp_path):
+    pickle = tmp_path / "pickle"
+    pickle.mkdir()
+    (pickle / "pytorch_model.bin").write_bytes(b"x")
+    bad = Target(model=str(pickle), base=target.base)
+    with Lake.open() as lake:
+        session = Session(lake, [bad, target], SETTINGS, "cpu")
+        for ref in in_order([bad, target]):
+            if ref == bad.model:
+                with pytest.raises(BadInput, match="pickle"):
+                    session.measure(ref)
+            else:
+                session.measure(ref)
+        assert session.measure_distances(bad) == 0
+        assert session.measure_distances(target) == 4
+    assert list(session.failures) == [bad.model]
+    failed = read.mart("run", state="failed")
+    assert failed["model_ref"].to_list() == [bad.model]
+    assert "holds only pickle checkpoints" in failed["reason"].item()
+
+
+def test_a_base_of_another_width_fails_the_pair_alone(home, target, model_folder):
+    wide = str(model_folder("llama", hidden_size=32))
+    wrong = Target(model=target.model, base=wide)
+    with Lake.open() as lake:
+        session = Session(lake, [wrong], SETTINGS, "cpu")
+        session.measure(wide)
+        with pytest.raises(BadInput, match="has width 32"):
+            session.measure(wrong.model)
+        assert session.measure_distances(wrong) == 0
+    assert read.mart("scar").height == 0
+    assert "has width 32" in read.mart("run", state="failed")["reason"].item()
+
+
+def test_out_of_memory_restarts_the_measurement_at_half_the_batch(home, model_folder, monkeypatch):
+    """A device with room for 5 prompts: 20, 10 and 5 are tried, and no unit mixes batch sizes."""
+    real = models.CausalLM.states
+
+    def states(self, batch, cache=None):
+        if len(batch.ids) > 5:
+            raise OutOfMemory(len(batch.ids))
+        return real(self, batch, cache)
+
+    monkeypatch.setattr(models.CausalLM, "states", states)
+    target = Target(model=str(model_folder("llama")))
+    with Lake.open() as lake:
+        measure_all(lake, [target])
+        assert lake.query("select distinct batch_size from measurement").rows() == [(5,)]
+        outcomes = lake.query(
+            "select batch_size, outcome from attempt inner join attempt_end using (attempt_id) "
+            "where method = 'structural' order by started_at"
+        ).rows()
+    assert outcomes == [(20, "failed"), (10, "failed"), (5, "done")]
+    assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
+
+
+def test_a_model_that_never_fits_is_refused_in_one_line(home, model_folder, monkeypatch):
+    def states(self, batch, cache=None):
+        raise OutOfMemory(len(batch.ids))
+
+    target = Target(model=str(model_folder("llama")))
+    with Lake.open() as lake:
+        session = Session(lake, [target], SETTINGS, "cpu")
+        model = models.load(session.source(target.model), device="cpu")
+        monkeypatch.setattr(models.CausalLM, "states", states)
+        monkeypatch.setattr(session, "_loaded", (target.model, model))
+        with pytest.raises(BadInput, match="does not fit into the memory of cpu"):
+            session.measure(target.model)
+        assert lake.query("select count(*) from unit").item() == 0
+
+
+def test_records_made_alone_are_taken_once_and_equal_our_own(home, target, tmp_path, capsys):
+    """`python -m measure` elsewhere and `cicatrix take` here, against measuring here."""
+    request, out = tmp_path / "request.json", tmp_path / "records.jsonl"
+    request.write_text(
+        json.dumps(
+            {"models": [target.model, "./gone"], "base": target.base, "seeds": [0, 1],
+             "reference": target.reference, "teacher": target.teacher}
+        )
+    )  # fmt: skip
+    assert alone.main([str(request), "--out", str(out)]) == 1
+    assert "./gone" in capsys.readouterr().err
+    taken = taking.take(out)
+    assert (taken.n_failures, taken.n_known, taken.n_distances) == (1, 0, 4)
+    summary = read.mart("summary").drop("measured_at")
+    again = taking.take(out)
+    assert (again.n_units, again.n_known, again.n_failures) == (0, taken.n_units, 0)
+    assert read.mart("summary").drop("measured_at").equals(summary)
+    with Lake.open() as lake:
+        here = Session(lake, [target], SETTINGS, "cpu")
+        assert here.is_complete()  # the same ids: what came from elsewhere is not measured again
+
+
+def test_a_broken_off_file_is_continued_and_not_repeated(home, target, tmp_path):
+    request, out = tmp_path / "request.json", tmp_path / "records.jsonl"
+    request.write_text(json.dumps({"models": [target.model], "seeds": [0, 1]}))
+    assert alone.main([str(request), "--out", str(out)]) == 0
+    whole = out.read_text()
+    lines = whole.splitlines(keepends=True)
+    cut = "".join(lines[:3]) + lines[3][: len(lines[3]) // 2]  # killed in the middle of a line
+    out.write_text(cut)
+    assert alone.main([str(request), "--out", str(out)]) == 0
+
+    def without_clock(text):
+        rows = [json.loads(line) for line in text.splitlines()]
+        return [{k: v for k, v in row.items() if k != "duration_s"} for row in rows]
+
+    assert without_clock(out.read_text()) == without_clock(whole)
+    size = out.stat().st_size
+    assert alone.main([str(request), "--out", str(out)]) == 0
+    assert out.stat().st_size == size
+
+
+@pytest.mark.parametrize(
+    "content", ['{"line": "unit"}\n', "not json\n", '{"x": 1}\n', '{"line": "verdict"}\n']
+)
+def test_a_file_that_measure_did_not_write_is_refused(home, tmp_path, content):
+    file = tmp_path / "x.jsonl"
+    file.write_text(content)
+    with pytest.raises(BadInput, match=r"line 1"):
+        taking.take(file)
+
+
+def test_bases_come_first_and_read_each_others_text():
+    targets = [
+        Target(model="d1", base="b1", reference="b2"),
+        Target(model="d2", base="b2", reference="b1"),
+    ]
+    assert in_order(targets) == ["b1", "b2", "d1", "d2"]
+    assert list(bases_read_by("b1", targets)) == ["b1", "b2"]
+    assert list(bases_read_by("d1", targets)) == ["b1"]
+
+
+def test_groups_keep_the_teacher_out_of_the_triangle():
+    members = {"derivative": "d", "base": "b", "reference": "r", "teacher": "t"}
+    assert list(ledger.groups(members)) == [
+        {"base": "b", "derivative": "d", "reference": "r"},
+        {"base": "b", "teacher": "t"},
+    ]
+    assert list(ledger.groups({"derivative": "d", "reference": "r"})) == []
