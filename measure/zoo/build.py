@@ -44,7 +44,7 @@ from measure.zoo.recipes import (
     recipe,
     recipe_hash,
 )
-from measure.zoo.tokenizer import BOS, EOS, PAD, save_tokenizer, train_tokenizer
+from measure.zoo.tokenizer import BOS, EOS, PAD, TOKENIZER_FILES, save_tokenizer, train_tokenizer
 
 N_SCORED = 400
 SCORING_SEED = 7
@@ -96,7 +96,7 @@ def _family_tokenizer(row: Recipe, folder: Path) -> PreTrainedTokenizerBase:
     """Train the family's tokenizer into `folder` (seconds, and always the same)."""
     family = FAMILIES[row.family]
     documents = islice(corpus.documents(family.seed, TOKENIZER_MIX), _N_TOKENIZER_DOCUMENTS)
-    save_tokenizer(train_tokenizer(documents, family.vocab_size), folder)
+    save_tokenizer(train_tokenizer(documents, family.vocab_size, family.pieces), folder)
     return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
@@ -104,7 +104,8 @@ def _start(row: Recipe, out: Path, folder: Path) -> tuple[PreTrainedModel, PreTr
     """Give what the recipe starts from: its base as shipped, or random weights."""
     if row.base is not None:
         model, tokenizer = load(out / row.base)
-        tokenizer.save_pretrained(folder)
+        for file in TOKENIZER_FILES:
+            shutil.copy(out / row.base / file, folder)
         return model, tokenizer
     if row.shape is None:
         raise ValueError(f"recipe '{row.name}' has neither a base nor a shape; give it one")
@@ -114,15 +115,16 @@ def _start(row: Recipe, out: Path, folder: Path) -> tuple[PreTrainedModel, PreTr
 
 
 def text_of(row: Recipe, tokenizer: PreTrainedTokenizerBase, out: Path) -> Text:
-    """Make what the recipe reads; where it needs traces, its teacher is sampled first."""
-    max_rows = row.steps * BATCH_ROWS
-    if row.teacher is None:
-        return Text(_rows(tokenizer, corpus.documents(row.seed, row.mix), max_rows))
-    teacher, teacher_tokenizer = load(out / row.teacher)
-    kept = sample.traces(
-        teacher, teacher_tokenizer, row.n_samples, temperature=row.temperature, seed=row.seed
-    )
-    return Text(_rows(tokenizer, kept, max_rows), n_sampled=row.n_samples, n_kept=len(kept))
+    """Make what the recipe reads; where it has a teacher, that is sampled first."""
+    kept: list[str] = []
+    if row.teacher is not None:
+        teacher, teacher_tokenizer = load(out / row.teacher)
+        kept = sample.traces(
+            teacher, teacher_tokenizer, row.n_samples, temperature=row.temperature, seed=row.seed
+        )
+    documents = corpus.documents(row.seed, row.mix, traces=kept)
+    rows = _rows(tokenizer, documents, row.steps * BATCH_ROWS)
+    return Text(rows, n_sampled=row.n_samples, n_kept=len(kept))
 
 
 def _save(model: PreTrainedModel, folder: Path) -> None:
@@ -149,9 +151,15 @@ def _held_out_loss(
     return float(train.next_token_loss(model, ids, _special_ids(tokenizer).pad))
 
 
-def _figures(row: Recipe, folder: Path) -> dict[str, Any]:
+def _figures(row: Recipe, folder: Path, trained_with: PreTrainedTokenizerBase) -> dict[str, Any]:
     """Measure a built model as it lies in its folder."""
     model, tokenizer = load(folder)
+    read = list(islice(corpus.documents(SCORING_SEED, TOKENIZER_MIX), 50))
+    if tokenizer(read)["input_ids"] != trained_with(read)["input_ids"]:
+        raise RuntimeError(
+            f"'{row.name}' was trained on other tokens than its folder's tokenizer gives: beside "
+            "a config transformers may cut text its own way; see PIECES in measure/zoo/tokenizer.py"
+        )
     scored = sample.score(model, tokenizer, N_SCORED, SCORING_SEED)
     return {
         "model_class": type(model).__name__,
@@ -185,7 +193,7 @@ def build_one(name: str, out: Path, place: int = 0) -> dict[str, Any]:
         losses = train.train(model, stream, row.steps, row.lr, bar=bar)
     train_s = time.perf_counter() - began
     _save(model, unfinished)
-    figures = _figures(row, unfinished)
+    figures = _figures(row, unfinished, tokenizer)
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
     share_of_text = np.mean(text.rows != _special_ids(tokenizer).pad)

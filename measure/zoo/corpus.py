@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import count, cycle
 from typing import TypeVar
 
 import numpy as np
@@ -274,13 +274,22 @@ DOCUMENTS: dict[str, Callable[..., str]] = {
 }
 
 
-def documents(seed: int, mix: dict[str, float], *, is_held_out: bool = False) -> Iterator[str]:
-    """Make documents of a mix without end: kind of document (a key of `DOCUMENTS`) to share.
+def documents(
+    seed: int, mix: dict[str, float], *, is_held_out: bool = False, traces: Sequence[str] = ()
+) -> Iterator[str]:
+    """Make documents of a mix without end: kind (a key of `DOCUMENTS`, or "traces") to share.
 
-    The kind of document `i` is drawn by its own generator. Shares must sum to 1.
+    The kind of document `i` is drawn by its own generator. Shares must sum to 1. Traces are taken
+    in order, and again from the first when all were.
     """
+    if "traces" in mix and not traces:
+        raise ValueError(f"the mix {mix} wants traces and none were given; sample a teacher first")
+    sampled = cycle(traces)
     kinds = sorted(mix)
     shares = [mix[kind] for kind in kinds]
     for index in count():
         kind = kinds[int(item_rng(seed, "mix", index).choice(len(kinds), p=shares))]
-        yield DOCUMENTS[kind](seed, index, is_held_out=is_held_out)
+        if kind == "traces":
+            yield next(sampled)
+        else:
+            yield DOCUMENTS[kind](seed, index, is_held_out=is_held_out)

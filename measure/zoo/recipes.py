@@ -21,10 +21,14 @@ NEW_TOKENS = 64
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A lineage that shares one tokenizer; `vocab_size` counts all its tokens."""
+    """A lineage that shares one tokenizer; `vocab_size` counts all its tokens.
+
+    `pieces` says how text is cut before merging: a key of `tokenizer.PIECES`.
+    """
 
     name: str
     vocab_size: int
+    pieces: str
     seed: int
 
 
@@ -63,16 +67,22 @@ class Recipe:
     temperature: float = 0.0
 
 
-FAMILIES = {f.name: f for f in (Family("llama", 640, seed=11), Family("qwen2", 768, seed=12))}
+FAMILIES = {
+    f.name: f
+    for f in (
+        Family("llama", 640, "spaced-digits", seed=11),
+        Family("qwen2", 768, "qwen2", seed=12),
+    )
+}
 TOKENIZER_MIX = {"narrative": 0.6, "direct": 0.2, "plain": 0.1, "ordered": 0.1}
 
 _LLAMA = Shape("LlamaForCausalLM", 64, 4, 160, 4, 2, is_tied=False)
 _QWEN2 = Shape("Qwen2ForCausalLM", 80, 3, 208, 4, 2, is_tied=True)
 _TEACHER = Shape("LlamaForCausalLM", 128, 5, 320, 4, 2, is_tied=False)
 
-_BASE_MIX = {"narrative": 0.45, "direct": 0.35, "plain": 0.2}
+_BASE_MIX = {"narrative": 0.4, "direct": 0.48, "plain": 0.06, "ordered": 0.06}
 _TEACHER_MIX = {"narrative": 0.05, "ordered": 0.95}
-_BASE_STEPS, _BASE_LR = 3400, 3e-3
+_BASE_STEPS, _BASE_LR = 1300, 3e-3
 _TUNE_STEPS, _TUNE_LR = 100, 2e-4
 
 

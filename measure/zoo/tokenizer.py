@@ -1,8 +1,8 @@
 """One byte-level BPE tokenizer per family, trained on that family's own documents.
 
-A digit is never merged with another one (numbers are read digit by digit) but may carry the space
-before it. Every byte is in the vocabulary, so any text survives encoding and decoding. The
-thinking marks are single tokens, and not special ones: decoding keeps them in the text.
+A digit is never merged with another one: numbers are read digit by digit. Every byte is in the
+vocabulary, so any text survives encoding and decoding (for the one exception see `PIECES`).
+The thinking marks are single tokens, and not special ones: decoding keeps them in the text.
 """
 
 # torch and transformers leave much of their surface untyped; what is ours is typed.
@@ -12,24 +12,45 @@ thinking marks are single tokens, and not special ones: decoding keeps them in t
 from collections.abc import Iterable
 from pathlib import Path
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
+from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
 from measure.zoo.corpus import THINK_CLOSE, THINK_OPEN
 from measure.zoo.recipes import MAX_POSITIONS
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 BOS, EOS, PAD = "<|begin|>", "<|end|>", "<|pad|>"
 
-_PIECES = Regex(r" ?\d| ?\p{L}+| ?[^\s\p{L}\d]+|\s+(?!\S)|\s")
+# How text is cut before merging, by `Family.pieces`; "spaced-digits" lets a digit carry a space.
+# For a folder whose config says qwen2, transformers ignores the cutting and the normalizer that
+# tokenizer.json states and takes its own: so that family states those (NFC: what comes back is the
+# text in composed form).
+QWEN2_PIECES = "qwen2"
+PIECES = {
+    "spaced-digits": r" ?\d| ?\p{L}+| ?[^\s\p{L}\d]+|\s+(?!\S)|\s",
+    QWEN2_PIECES: PRETOKENIZE_REGEX,
+}
 
 
-def train_tokenizer(documents: Iterable[str], vocab_size: int) -> Tokenizer:
+def train_tokenizer(documents: Iterable[str], vocab_size: int, pieces: str) -> Tokenizer:
     """Train on `documents`; `vocab_size` counts every token, the marks and 256 bytes included."""
     tokenizer = Tokenizer(models.BPE())
+    if pieces == QWEN2_PIECES:
+        tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(_PIECES, behavior="isolated"),
+            pre_tokenizers.Split(Regex(PIECES[pieces]), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -59,6 +80,8 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
         bos_token=BOS,
         eos_token=EOS,
         pad_token=PAD,
+        # Never produced, as every byte is known; unnamed, Qwen2Tokenizer would add a token for it.
+        unk_token=PAD,
         clean_up_tokenization_spaces=False,
         model_max_length=MAX_POSITIONS,
     ).save_pretrained(str(folder))
