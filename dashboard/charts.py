@@ -29,12 +29,12 @@ ROLE_SHAPES = {
     "reference": "square",
     "shared_comparator": "square",
 }
-PALE, FULL = 0.45, 1.0
+PALE, FULL = 0.5, 1.0
 _INK = {"light": ("#1d2329", "#5d646b"), "dark": ("#e6e8e6", "#a3abb2")}  # names, notes
 EPSILON = 1e-4
 LEFT_EDGE = 0.4  # multiples of epsilon; a log axis has no 0, so what lies lower is drawn at LOWEST
 LOWEST = 0.5
-_ROW, _NAME_ABOVE, _NOTE_BELOW, _TEXT = 58, 20, 18, 13
+_ROW, _NAME_ABOVE, _NOTE_ABOVE, _NOTE_BELOW, _TEXT = 58, 20, 15, 18, 13
 _BAND, _BAND_LOOK = 20, {"color": GREY, "opacity": 0.28}
 _AROUND = 135  # what title, subtitle and axis take of a chart's height
 
@@ -158,7 +158,8 @@ def scars(scar: pl.DataFrame, seeds: pl.DataFrame) -> alt.LayerChart:
         alt.Chart(largest).mark_point(shape="cross", filled=True, size=150, angle=45)
         .encode(x, y, color=family, opacity=shade, tooltip=by_seed),
         alt.Chart(largest).mark_text(dy=_NOTE_BELOW).encode(x, y, text="says:N"),
-        _first(strangers, names).mark_text(dy=3 - _NOTE_BELOW).encode(x, y, text=alt.value("unrelated")),
+        _first(strangers, names).mark_text(dy=-_NOTE_ABOVE)
+        .encode(x, y, text=alt.value("unrelated")),
         *_not_interpretable(look.filter(pl.col("status") == NOT_INTERPRETABLE), y),
     )  # fmt: skip
     title = alt.Title("Structural scar of each derivative", subtitle=_n_said(scar), offset=28)
@@ -205,7 +206,8 @@ def distances(functional: pl.DataFrame, measure: str, names: dict[str, str]) -> 
         .encode(alt.X(f"ci_low_{value}:Q"), y, family, shade, x2=f"ci_high_{value}:Q"),
         alt.Chart(own).mark_point(shape=ROLE_SHAPES["derivative"], filled=True, size=120)
         .encode(x, y, color=family, opacity=shade, tooltip=tooltip),
-        _first(strangers.drop_nulls(value), names).mark_text(dy=3 - _NOTE_BELOW, align="right", dx=6)
+        _first(strangers.drop_nulls(value), names)
+        .mark_text(dy=-_NOTE_ABOVE, align="right", dx=6)
         .encode(x, y, text=alt.value("unrelated")),
         *_not_interpretable(own.filter(pl.col(status) == NOT_INTERPRETABLE), y),
     )  # fmt: skip

@@ -110,7 +110,7 @@ def loudest_family(scars: pl.DataFrame, now: datetime | None = None) -> str:
     )
     others = above.filter(pl.col("family").ne_missing(first["family"]))
     if scars["family"].n_unique() == 1:
-        sentence += "; no other family is measured here"
+        sentence += "; no other family is shown"
     elif others.is_empty():
         sentence += f"; every other family is {NOT_INTERPRETABLE}"
     else:

@@ -32,12 +32,13 @@ answer = st.container()
 controls = st.container(horizontal=True, vertical_alignment="bottom", key="controls")
 with controls:
     chosen = st.pills("Families", known, selection_mode="multi", key="family", bind="query-params")
-scar = of_families(mart("scar"), chosen).sort(
-    "median_non_max_x_eps", descending=True, nulls_last=True
-)
 # Families in the order of their loudest derivative, which stands first.
-scar = scar.with_columns(place=pl.int_range(pl.len()).min().over("family")).sort(
-    "place", maintain_order=True
+scar = (
+    of_families(mart("scar"), chosen)
+    .sort("median_non_max_x_eps", descending=True, nulls_last=True)
+    .with_row_index("place")
+    .sort(pl.col("place").min().over("family"), "place")
+    .drop("place")
 )
 summary = of_families(summary, chosen)
 
@@ -54,18 +55,17 @@ else:
         "Every value is measured, none is published."
     )
     with st.container(horizontal=True):
-        tables.download(scar.drop("place"), "scar")
+        tables.download(scar, "scar")
         tables.download(seeds, "structural_distance")
 
 st.subheader("Do their outputs differ, too?")
 mode = st.segmented_control(
-    "Text that is scored",
+    "Text that is scored: each model's own (free), or the base's (forced)",
     ["free", "forced"],
     default="free",
     required=True,
     key="mode",
     bind="query-params",
-    format_func={"free": "each model's own (free)", "forced": "the base's (forced)"}.__getitem__,
 )
 functional = of_families(mart("functional_distance", mode=mode), chosen)
 own = functional.filter(pl.col("role") == "derivative")

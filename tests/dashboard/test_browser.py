@@ -1,0 +1,155 @@
+"""The dashboard as a person sees it: a real server, a real headless Chromium, a filled lake."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+APP = Path(__file__).parents[2] / "dashboard" / "app.py"
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--window-size=1280,900",
+)  # fmt: skip
+BACKGROUNDS = {"light": "rgb(253, 253, 252)", "dark": "rgb(20, 23, 26)"}
+READY_S, REFRESH_S = 40, 20
+# What reaches past the right edge; a table scrolls inside itself, so its inside does not count.
+TOO_WIDE = """
+const wide = [];
+for (const e of document.querySelectorAll('[data-testid=stMain] *')) {
+  if (e.closest('[data-testid=stDataFrame]') && !e.matches('[data-testid=stDataFrame]')) continue;
+  const box = e.getBoundingClientRect();
+  if (box.width && box.right > window.innerWidth + 1) wide.push(e.tagName + ' ' + e.className);
+}
+return wide;
+"""
+
+
+@pytest.fixture
+def address(filled, tmp_path: Path) -> Iterator[str]:
+    """A server started from a folder that is not the repository's."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(APP), f"--server.port={port}"]
+    log = tmp_path / "server.log"
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            command, cwd=tmp_path, env=dict(os.environ), stdout=out, stderr=subprocess.STDOUT
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: is_up(url) or server.poll() is not None, "the server")
+        assert server.poll() is None, log.read_text()
+        yield url
+        assert "Traceback" not in log.read_text(), log.read_text()
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    driver, chromium = shutil.which("chromedriver"), shutil.which("chromium")
+    assert driver and chromium, (
+        "chromium or chromedriver is not on the PATH; `apt-get install chromium chromium-driver`, "
+        "or leave these tests out with `pytest -m 'not browser'`"
+    )
+    options = Options()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(flag)
+    opened = webdriver.Chrome(options=options, service=Service(driver))
+    yield opened
+    opened.quit()
+
+
+def is_up(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def wait_for(is_so: Callable[[], object], what: str, within_s: float = READY_S) -> None:
+    end = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < end, f"waited {within_s} s for {what}"
+        time.sleep(0.25)
+
+
+def text(browser: webdriver.Chrome) -> str:
+    try:
+        main = browser.find_elements(By.CSS_SELECTOR, "[data-testid=stMain]")
+        return main[0].text.replace("\u00a0", " ") if main else ""
+    except StaleElementReferenceException:
+        return ""
+
+
+def charts_on(browser: webdriver.Chrome) -> list[int]:
+    """Widths of the drawn charts, pixels."""
+    drawn = "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg.marks"
+    return [e.size["width"] for e in browser.find_elements(By.CSS_SELECTOR, drawn)]
+
+
+def look_like(browser: webdriver.Chrome, mode: str, width: int, height: int) -> None:
+    features = [{"name": "prefers-color-scheme", "value": mode}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (400, 800)])
+def test_both_pages_render_and_nothing_is_cut(address, browser, mode, width, height):
+    look_like(browser, mode, width, height)
+    for path, says, n_charts in (
+        ("/", "llama: its derivative llama-distilled lies 400–450 × ε", 3),
+        ("/runs", "llama-base is being measured", 1),
+    ):
+        browser.get(address + path)
+        wait_for(lambda says=says: says in text(browser), says)
+        wait_for(lambda n=n_charts: len(charts_on(browser)) == n, f"{n_charts} charts")
+        if path == "/":
+            assert charts_on(browser)[0] > 0.8 * min(width, 1100)
+        assert not browser.find_elements(
+            By.CSS_SELECTOR, "[data-testid=stAlert], [data-testid=stException]"
+        )
+        assert browser.execute_script(TOO_WIDE) == []
+        app = browser.find_element(By.CSS_SELECTOR, "[data-testid=stApp]")
+        painted = app.value_of_css_property("background-color").replace("rgba", "rgb")
+        assert painted.replace(", 1)", ")") == BACKGROUNDS[mode]
+
+
+def test_a_page_draws_itself_again_only_when_there_is_something_new(address, browser, filled):
+    browser.get(address + "/runs")
+    wait_for(lambda: "1 of 4 units" in text(browser), "the running measurement")
+    before = text(browser)
+    # Its sentences carry relative times, so that drawing the page again would change them.
+    time.sleep(12)
+    assert text(browser) == before
+    filled.append_unit("live", "prompts-010-019", {}, 1.0)
+    wait_for(lambda: "2 of 4 units" in text(browser), "the new unit", REFRESH_S)
+
+
+def test_a_new_pair_appears_by_itself_and_the_address_keeps_the_filter(address, browser, add_pair):
+    browser.get(address + "/?family=qwen2")
+    wait_for(lambda: "qwen2-distilled lies 50.0–60.0 × ε" in text(browser), "the filtered page")
+    add_pair("qwen2-pruned", (700, 700, 700, 800))
+    wait_for(lambda: "qwen2-pruned lies 700 × ε" in text(browser), "the new pair", REFRESH_S)
+    assert browser.current_url.endswith("?family=qwen2")

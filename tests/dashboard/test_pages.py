@@ -1,0 +1,101 @@
+"""Each page with an empty lake, with a filled one, and with one it cannot read."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from warehouse import lake as lake_module
+
+
+def said(app) -> str:
+    """All text of the page."""
+    kinds = (app.title, app.subheader, app.markdown, app.caption, app.code, app.error)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+@pytest.mark.parametrize("name", ["families", "runs"])
+def test_an_empty_lake_shows_the_command_that_fills_it(home, page, name):
+    app = page(name)
+    assert not app.exception and not app.error
+    assert "cicatrix demo" in said(app)
+    assert "cicatrix measure MODEL --base BASE" in said(app)
+    assert not app.dataframe
+
+
+def test_the_sentence_names_the_loudest_family(filled, page):
+    app = page("families")
+    assert not app.exception
+    assert app.title[0].value == "Which family scars loudest?"
+    answer = app.markdown[0].value.replace("\u00a0", " ")
+    # Seeds 0, 1, 2 lie 400, 450, 420 x eps away, seed 123 is the largest; qwen2 has 50 to 60.
+    assert answer.startswith("**llama**: its derivative llama-distilled lies 400–450 × ε")
+    assert "over 3 seeds, and 900 × ε at seed 123" in answer
+    assert "next comes **qwen2** with 50.0–60.0 × ε" in answer
+    assert "3 of 4 pairs above the floor" in answer
+
+
+def test_the_table_has_a_row_a_derivative_and_calls_what_is_below_its_floor(filled, page):
+    table = page("families").dataframe[0].value
+    assert table["Derivative"].to_list() == [
+        "llama-distilled", "llama-sft-direct", "qwen2-distilled", "qwen2-sft-direct",
+    ]  # fmt: skip
+    assert table["Structure"].to_list() == [
+        "above its floor", "not interpretable", "above its floor", "above its floor",
+    ]  # fmt: skip
+    assert table["Largest seed"].to_list() == [123] * 4
+    assert table["its scar, × ε"].to_list() == pytest.approx([900, 0.6, 70, 14])
+    assert table["CRP, logits"].to_list()[0] == 2.0
+    assert table["Output"].isna().to_list() == [False, True, False, True]
+
+
+def test_the_address_restores_family_and_mode(filled, page):
+    app = page("families", family=["qwen2"], mode="forced")
+    assert not app.exception
+    assert app.markdown[0].value.startswith("**qwen2**")
+    assert "no other family is shown" in app.markdown[0].value
+    assert app.dataframe[0].value["Family"].unique().tolist() == ["qwen2"]
+    assert "1 of 1 derivative above the floor in mode forced" in said(app)
+
+
+def test_a_control_writes_itself_to_the_address(filled, page):
+    app = page("families")
+    app.button_group(key="family").set_value(["llama"]).run()
+    assert app.query_params["family"] == ["llama"]
+
+
+def test_the_runs_page_tells_what_runs_and_what_failed(filled, page):
+    app = page("runs")
+    assert not app.exception
+    text = said(app)
+    # 5 to 10: six structural measurements and four distances are complete.
+    assert "**llama-base** is being measured; 10 complete, 1 failed." in text
+    assert "'BertModel' is no decoder" in text
+    assert "cicatrix measure '../my models/bert'" in text
+    progress = app.get("progress")[0].proto
+    assert progress.value == 25 and progress.text.startswith("1 of 4 units · ")
+    assert app.dataframe[0].value.shape[0] == 10
+
+
+def test_the_runs_page_restores_its_filter(filled, page):
+    app = page("runs", state=["failed"])
+    assert not app.get("progress") and not app.dataframe
+    assert "'BertModel' is no decoder" in said(app)
+    assert "No measurement is silent." in said(page("runs", state=["silent"]))
+
+
+def test_a_killed_run_is_called_silent(filled, page, monkeypatch):
+    long_ago = datetime.now(UTC) - timedelta(hours=2)
+    with monkeypatch.context() as clock:
+        clock.setattr(lake_module, "_now", lambda: long_ago)
+        filled.start_attempt(model_ref="zoo:teacher", device="cuda:0", host="h")
+    app = page("runs", state=["silent"])
+    assert f"No sign of life since {long_ago:%Y-%m-%d %H:%M:%S} UTC" in said(app)
+    assert "cicatrix measure zoo:teacher" in said(app)
+
+
+@pytest.mark.parametrize("name", ["families", "runs"])
+def test_a_lake_that_cannot_be_read_is_one_message(home, page, monkeypatch, tmp_path, name):
+    monkeypatch.setenv("CICATRIX_CATALOG", str(tmp_path / "nowhere.sqlite"))
+    app = page(name)
+    assert not app.exception and len(app.error) == 1
+    assert "nowhere.sqlite" in app.error[0].value and "cicatrix init" in app.error[0].value
