@@ -2,10 +2,12 @@
 
 import os
 import random
+import shutil
 import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from warehouse.attach import connect
 from warehouse.lake import Location, create
 
 ROOT = Path(__file__).parents[2]
-N_UNITS = 60
+N_UNITS = 40
 N_ODD = 130
 N_KILLS = 14
 
@@ -36,23 +38,20 @@ def start_writer(env: dict[str, str], measurement_id: str, n_units: int) -> subp
 
 @pytest.fixture
 def postgres(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A PostgreSQL server of our own, on a socket in the test's folder, and a lake in it."""
+    """A PostgreSQL server of our own, on a socket in its folder, and a lake in it."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not folders:
         pytest.fail("PostgreSQL's server is missing; install it: apt-get install postgresql")
-    base = tmp_path / "pg"
-    base.mkdir()
+    # Not below tmp_path: pytest closes that to other users, and the server does not run as root.
+    base = Path(tempfile.mkdtemp(prefix="cicatrix-pg-"))
     user = "postgres" if os.geteuid() == 0 else os.environ.get("USER", "postgres")
 
     def run(*command: str) -> None:
         as_user = ["runuser", "-u", user, "--"] if os.geteuid() == 0 else []
         subprocess.run([*as_user, *command], check=True, capture_output=True, cwd="/")
 
-    if os.geteuid() == 0:  # the server refuses to run as root, and must reach its folder
+    if os.geteuid() == 0:
         subprocess.run(["chown", user, str(base)], check=True)
-        for folder in base.parents[:3]:
-            if folder.stat().st_mode & 0o005 != 0o005:
-                folder.chmod(folder.stat().st_mode | 0o005)
     bin_folder, data = folders[-1], str(base / "d")
     run(str(bin_folder / "initdb"), "-D", data, "-A", "trust", "-U", "postgres", "-N")
     options = f"-k {base} -c listen_addresses='' -c fsync=off"
@@ -61,9 +60,12 @@ def postgres(tmp_path: Path) -> Iterator[dict[str, str]]:
         "CICATRIX_CATALOG": f"postgres:dbname=postgres host={base} user=postgres",
         "CICATRIX_DATA": str(tmp_path / "data"),
     }
-    create(Location.from_env(env))
-    yield env
-    run(str(bin_folder / "pg_ctl"), "-D", data, "-m", "immediate", "stop")
+    try:
+        create(Location.from_env(env))
+        yield env
+    finally:
+        run(str(bin_folder / "pg_ctl"), "-D", data, "-m", "immediate", "stop")
+        shutil.rmtree(base)
 
 
 @pytest.fixture
