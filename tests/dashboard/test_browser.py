@@ -27,6 +27,8 @@ FLAGS = (
 )  # fmt: skip
 BACKGROUNDS = {"light": "rgb(253, 253, 252)", "dark": "rgb(20, 23, 26)"}
 READY_S, REFRESH_S = 40, 20
+FAMILIES_SAYS = "llama: its derivative llama-distilled lies 400–450 × ε"
+RUNS_SAYS = "llama-base is being measured"
 # What reaches past the right edge; a table scrolls inside itself, so its inside does not count.
 TOO_WIDE = """
 const wide = [];
@@ -107,6 +109,16 @@ def charts_on(browser: webdriver.Chrome) -> list[int]:
     return [e.size["width"] for e in browser.find_elements(By.CSS_SELECTOR, drawn)]
 
 
+def flaws(browser: webdriver.Chrome, background: str) -> list[str]:
+    """Error boxes, what is wider than the window, and a background of the wrong mode."""
+    boxes = "[data-testid=stAlert], [data-testid=stException]"
+    found = [box.text for box in browser.find_elements(By.CSS_SELECTOR, boxes)]
+    found += browser.execute_script(TOO_WIDE)
+    app = browser.find_element(By.CSS_SELECTOR, "[data-testid=stApp]")
+    painted = browser.execute_script("return getComputedStyle(arguments[0]).backgroundColor", app)
+    return found + ([painted] if painted != background else [])
+
+
 def look_like(browser: webdriver.Chrome, mode: str, width: int, height: int) -> None:
     features = [{"name": "prefers-color-scheme", "value": mode}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
@@ -114,31 +126,25 @@ def look_like(browser: webdriver.Chrome, mode: str, width: int, height: int) -> 
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
-@pytest.mark.parametrize("mode", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(1280, 900), (400, 800)])
-def test_both_pages_render_and_nothing_is_cut(address, browser, mode, width, height):
-    look_like(browser, mode, width, height)
-    for path, says, n_charts in (
-        ("/", "llama: its derivative llama-distilled lies 400–450 × ε", 3),
-        ("/runs", "llama-base is being measured", 1),
-    ):
-        browser.get(address + path)
-        wait_for(lambda says=says: says in text(browser), says)
-        wait_for(lambda n=n_charts: len(charts_on(browser)) == n, f"{n_charts} charts")
-        if path == "/":
+def test_both_pages_render_and_nothing_is_cut(address, browser):
+    for width, height in ((1280, 900), (400, 800)):
+        for mode, background in BACKGROUNDS.items():
+            look_like(browser, mode, width, height)
+            browser.get(address)
+            wait_for(lambda: FAMILIES_SAYS in text(browser), FAMILIES_SAYS)
+            wait_for(lambda: len(charts_on(browser)) == 3, "three charts")
             assert charts_on(browser)[0] > 0.8 * min(width, 1100)
-        assert not browser.find_elements(
-            By.CSS_SELECTOR, "[data-testid=stAlert], [data-testid=stException]"
-        )
-        assert browser.execute_script(TOO_WIDE) == []
-        app = browser.find_element(By.CSS_SELECTOR, "[data-testid=stApp]")
-        painted = app.value_of_css_property("background-color").replace("rgba", "rgb")
-        assert painted.replace(", 1)", ")") == BACKGROUNDS[mode]
+            assert flaws(browser, background) == [], (width, mode)
+            browser.get(f"{address}/runs")
+            wait_for(lambda: RUNS_SAYS in text(browser), RUNS_SAYS)
+            wait_for(lambda: len(charts_on(browser)) == 1, "the sparkline")
+            assert flaws(browser, background) == [], (width, mode)
 
 
 def test_a_page_draws_itself_again_only_when_there_is_something_new(address, browser, filled):
     browser.get(address + "/runs")
-    wait_for(lambda: "1 of 4 units" in text(browser), "the running measurement")
+    wait_for(lambda: "Copy link" in text(browser), "the end of the page")
+    assert "1 of 4 units" in text(browser)
     before = text(browser)
     # Its sentences carry relative times, so that drawing the page again would change them.
     time.sleep(12)
@@ -147,9 +153,17 @@ def test_a_page_draws_itself_again_only_when_there_is_something_new(address, bro
     wait_for(lambda: "2 of 4 units" in text(browser), "the new unit", REFRESH_S)
 
 
-def test_a_new_pair_appears_by_itself_and_the_address_keeps_the_filter(address, browser, add_pair):
-    browser.get(address + "/?family=qwen2")
+def test_the_address_follows_the_controls_and_new_pairs_come_by_themselves(
+    address, browser, add_pair
+):
+    browser.get(address)
+    wait_for(lambda: "Copy link" in text(browser), "the end of the page")
+    browser.find_element(By.XPATH, "//button[contains(., 'qwen2')]").click()
     wait_for(lambda: "qwen2-distilled lies 50.0–60.0 × ε" in text(browser), "the filtered page")
+    wait_for(lambda: browser.current_url.endswith("?family=qwen2"), "the address")
     add_pair("qwen2-pruned", (700, 700, 700, 800))
     wait_for(lambda: "qwen2-pruned lies 700 × ε" in text(browser), "the new pair", REFRESH_S)
     assert browser.current_url.endswith("?family=qwen2")
+    browser.get(browser.current_url)
+    wait_for(lambda: "qwen2-pruned lies 700 × ε" in text(browser), "the restored page")
+    assert "llama-distilled" not in text(browser)
