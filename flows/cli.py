@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+if TYPE_CHECKING:  # argparse has no public name for what add_subparsers returns
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]
 
 DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -23,14 +23,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return given.run(given)
     except BadInput as error:
         return _tell(f"error: {error}", BAD_USAGE)
+    except BrokenPipeError:  # `cicatrix sql ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except (LakeError, ConnectionError) as error:
         return _tell(f"error: {error}", FAILED)
     except KeyboardInterrupt:
         line = "interrupted: what was committed stays; the same command goes on from there"
         return _tell(line, INTERRUPTED)
-    except BrokenPipeError:  # `cicatrix sql ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
 
 
 def _tell(line: str, code: int) -> int:

@@ -64,12 +64,14 @@ def _devices() -> Iterator[Finding]:
     try:
         import torch
     except ImportError:
-        yield Finding("device", "problem", "torch is not installed", "pip install 'cicatrix[measure]'")
+        remedy = "pip install 'cicatrix[measure]'"
+        yield Finding("device", "problem", "torch is not installed", remedy)
         return
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     for index, name in enumerate(names):
         free, total = torch.cuda.mem_get_info(index)
-        yield Finding(f"cuda:{index}", "ok", f"{name}, {free / 1e9:.0f} of {total / 1e9:.0f} GB free")
+        memory = f"{free / 1e9:.0f} of {total / 1e9:.0f} GB free"
+        yield Finding(f"cuda:{index}", "ok", f"{name}, {memory}")
     yield Finding("cpu", "ok", f"{torch.get_num_threads()} threads")
 
 

@@ -20,7 +20,7 @@ EFFICIENCY = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Cost of what the lake may still lack of some targets; an upper bound, as nothing is looked up."""
+    """Cost of all that some targets ask for; an upper bound, as the lake is not asked."""
 
     n_models: int
     n_prompts: int
@@ -40,7 +40,7 @@ class Estimate:
 
 
 def of(targets: Sequence[Target], choice: Choice) -> Estimate:
-    """Cost by parameters counted from the files' headers; models that cannot be read cost nothing."""
+    """Cost by parameters counted from files' headers; what cannot be read costs nothing."""
     device = choice.device or models.pick_device()
     settings = choice.settings(device)
     flops_per_s = EFFICIENCY * matmul_flops_per_s(device)

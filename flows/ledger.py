@@ -1,4 +1,4 @@
-"""What a measuring process does to the lake: plan, resume, commit unit by unit, say how it ended."""
+"""What a measuring process does to the lake: plan, resume, commit unit by unit, and end."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -147,7 +147,7 @@ def measure_distances(
     )
     try:
         began = time.perf_counter()
-        others = {
+        others: dict[OtherRole, list[PromptTemplate]] = {
             role: templates(lake, inputs[role]) for role in (*TRIANGLE, TEACHER) if role in inputs
         }
         records = distances.measure(templates(lake, inputs["base"]), others, mode)

@@ -1,7 +1,7 @@
 """The flow that measures models: one task a model, holding its device; distances at the end."""
 
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 from filelock import FileLock
@@ -10,8 +10,8 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+from prefect.client.schemas.objects import State
 from prefect.concurrency.sync import concurrency
-from prefect.states import State
 
 from flows import environment
 from flows.choice import Choice
@@ -21,7 +21,7 @@ from measure import models
 from warehouse.lake import Lake, home
 
 LEASE_S = 60  # a killed holder's slot is free again after this long
-RETRIES_S = [2, 15]
+RETRIES_S = [2.0, 15.0]
 
 
 class SomeFailed(Exception):
@@ -103,7 +103,7 @@ def ensure_slot(device: str) -> None:
 
 
 @contextmanager
-def alone_without_server(device: str, tell: Callable[[str], None]) -> Iterator[None]:
+def alone_without_server(device: str, tell: Callable[[str], None]) -> Generator[None]:
     """Without a server, one process at a time may hold the home's devices.
 
     Prefect's embedded server dies with its process and never frees the slot of one that was

@@ -65,7 +65,7 @@ def number(value: float | None) -> str:
 
 
 def write_answer(answer: pl.DataFrame, form: str, out: Path | None) -> int:
-    """Write a query's rows as a table, CSV, JSON or Parquet; a screen's table is cut at 200 rows."""
+    """Write a query's rows as a table (cut at 200 rows), CSV, JSON or Parquet."""
     if form == "table":
         text = _as_table(answer)
         if out is None:

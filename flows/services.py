@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -48,7 +48,8 @@ class Child:
         code = self.process.poll()
         if code is not None:
             raise Stopped(
-                f"the {self.name} ended with exit code {code}: the end of {str(self.log)!r} says why"
+                f"the {self.name} ended with exit code {code}: "
+                f"the end of {str(self.log)!r} says why"
             )
 
 
@@ -99,7 +100,7 @@ def _watch(children: Sequence[Child], addresses: Mapping[str, str]) -> int:
 
 
 @contextlib.contextmanager
-def _children() -> Iterator[list[Child]]:
+def _children() -> Generator[list[Child]]:
     """Children that are stopped when the block is left, whatever ends it."""
     children: list[Child] = []
 
@@ -122,11 +123,7 @@ def _children() -> Iterator[list[Child]]:
 
 def _stop(children: Sequence[Child]) -> None:
     """End the children and all their descendants: politely first, then not."""
-    family = [
-        process
-        for child in children
-        for process in _with_descendants(child.process.pid)
-    ]
+    family = [process for child in children for process in _with_descendants(child.process.pid)]
     for process in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -146,7 +143,7 @@ def _with_descendants(pid: int) -> list[psutil.Process]:
 
 
 @contextlib.contextmanager
-def _announced(api_url: str) -> Iterator[None]:
+def _announced(api_url: str) -> Generator[None]:
     """Leave word of the server while it runs, for `cicatrix measure` to use it."""
     file = environment.state_file()
     file.parent.mkdir(parents=True, exist_ok=True)

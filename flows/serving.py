@@ -14,9 +14,10 @@ NIGHTLY = "30 3 * * *"  # local time
 
 def main() -> None:
     """Serve `measure`, for whoever asks the server for it, and the nightly upkeep."""
+    # Outside an event loop Prefect returns the deployments themselves.
     serve(
-        measure_targets.to_deployment(name="on-request"),
-        upkeep.to_deployment(name="nightly", cron=NIGHTLY),
+        measure_targets.to_deployment(name="on-request"),  # pyright: ignore[reportArgumentType]
+        upkeep.to_deployment(name="nightly", cron=NIGHTLY),  # pyright: ignore[reportArgumentType]
         limit=1,  # measuring holds the device; a second one would only wait for it
     )
 

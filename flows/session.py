@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -16,7 +17,7 @@ from warehouse.lake import Lake
 
 
 class Session:
-    """The state of one run. Not a dataclass: Prefect walks through those when they are arguments."""
+    """The state of one run. Not a dataclass: Prefect walks through those given to a task."""
 
     def __init__(
         self, lake: Lake, targets: Sequence[Target], settings: run.Settings, device: str
@@ -117,7 +118,7 @@ class Session:
         return run.forced_job(model_id, self.settings, self._texts(base) or {})
 
     def _jobs(self, ref: str) -> list[run.Job]:
-        """All that can be asked of a model now: its own, and forced on texts its bases have given."""
+        """All that can be asked of a model now: its own, and forced on its bases' texts."""
         model_id = self.source(ref).model_id
         jobs = run.own_jobs(model_id, self.settings)
         for base in bases_read_by(ref, self.targets):
@@ -186,6 +187,6 @@ class Session:
             ledger.record_failure(self.lake, ref, self.device, error)
 
 
-def _advance(bar: "tqdm[None]", n: int) -> None:
+def _advance(bar: "tqdm[NoReturn]", n: int) -> None:
     """Move a bar on, not past its end: a restart at half the batch does prompts again."""
     bar.update(min(n, bar.total - bar.n))

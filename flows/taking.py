@@ -11,6 +11,7 @@ from measure.errors import BadInput
 from measure.records import Mode
 from warehouse.lake import Lake
 
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """What a file brought."""
@@ -38,8 +39,8 @@ def take(path: Path) -> Taken:
     taken = Taken()
     with Lake.open() as lake:
         lines = list(_lines(path))
-        batch_sizes = {
-            line.get("measurement_id"): line.get("batch_size")
+        batch_sizes: dict[str, int] = {
+            str(line.get("measurement_id")): line.get("batch_size", 0)
             for _, line in lines
             if line["line"] in {"measurement", "discard"}
         }

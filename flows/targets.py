@@ -1,4 +1,4 @@
-"""What a command compares with what: models by reference and role, and the order to measure them in."""
+"""What a command compares with what: models by reference and role, and in which order."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields

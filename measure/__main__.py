@@ -146,8 +146,11 @@ def _measure_all(
     """Reasons of the models that failed, by reference."""
     failures: dict[str, str] = {}
     base_ref = request.get("base")
-    others = [str(request[role]) for role in ROLES[1:] if request.get(role)]
-    ordered = dict.fromkeys([*([base_ref] if base_ref else []), *request["models"], *others])
+    compared = [str(request[role]) for role in ROLES if request.get(role)]
+    models_asked = [str(model) for model in request["models"]]
+    # The base first: the others are scored on its text.
+    refs = [*compared[:1], *models_asked, *compared[1:]] if base_ref else [*models_asked, *compared]
+    ordered: dict[str, None] = dict.fromkeys(refs)
     texts: dict[str, str] | None = None
     ids: dict[str, str] = {}
     for ref in ordered:
@@ -174,33 +177,37 @@ def _measure(model: models.CausalLM, job: run.Job, journal: Journal) -> None:
     """All units of a job; out of memory starts it again at half the batch."""
     while True:
         measurement = job.measurement
+        measurement_id = measurement.measurement_id
         journal.write(
             {"line": "measurement", "models": dict(measurement.models), **measurement.row()}
         )
-        done = journal.units.get(measurement.measurement_id, {})
-        bar = tqdm(total=job.n_passes, unit="prompt", file=sys.stderr, disable=None)
-        bar.set_description(f"{model.card.label} {measurement.method}")
         try:
-            for result in run.measure_units(model, job, done.keys(), bar.update):
-                line = {"line": "unit", "measurement_id": measurement.measurement_id}
-                line |= {"unit": result.unit, "table": result.table}
-                line |= {"duration_s": result.duration_s, "records": result.rows()}
-                journal.write(line)
+            _measure_units(model, job, journal)
             return
         except OutOfMemory as error:
             if measurement.batch_size == 1:
                 raise
             half = max(1, min(error.batch_size, measurement.batch_size) // 2)
-            journal.write(
-                {
-                    "line": "discard",
-                    "measurement_id": measurement.measurement_id,
-                    "batch_size": half,
-                }
-            )
+            journal.write({"line": "discard", "measurement_id": measurement_id, "batch_size": half})
             job = job.with_batch_size(half)
-        finally:
-            bar.close()
+
+
+def _measure_units(model: models.CausalLM, job: run.Job, journal: Journal) -> None:
+    measurement_id = job.measurement.measurement_id
+    done = journal.units.get(measurement_id, {})
+    n_done = job.n_passes * len(done) // len(job.measurement.units)
+    with tqdm(
+        total=job.n_passes, initial=n_done, unit="prompt", file=sys.stderr, disable=None
+    ) as bar:
+        bar.set_description(f"{model.card.label} {job.measurement.method}")
+
+        def progress(n: int) -> None:
+            bar.update(n)
+
+        for result in run.measure_units(model, job, done.keys(), progress):
+            line = {"line": "unit", "measurement_id": measurement_id, "unit": result.unit}
+            line |= {"table": result.table, "duration_s": result.duration_s}
+            journal.write(line | {"records": result.rows()})
 
 
 def _write_comparisons(request: dict[str, Any], ids: dict[str, str], journal: Journal) -> None:

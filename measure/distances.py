@@ -38,7 +38,7 @@ def plan(
     prompt_set: str,
     prompt_set_sha256: str,
 ) -> Measurement:
-    """Distances from the base to the other roles of `models`; `inputs` are measurement ids by role."""
+    """Distances from the base to the other roles; `inputs` are measurement ids by role."""
     return Measurement(
         method=METHOD,
         method_version=VERSION,
@@ -84,9 +84,11 @@ def measure(
     by_prompt = [
         {record.prompt_id: record for record in records} for records in (base, *others.values())
     ]
-    shared = [record.prompt_id for record in base if record.prompt_id in set.intersection(
-        *(set(records) for records in by_prompt)
-    )]
+    shared = [
+        record.prompt_id
+        for record in base
+        if record.prompt_id in set.intersection(*(set(records) for records in by_prompt))
+    ]
     valid = [p for p in shared if all(records[p].reason is None for records in by_prompt)]
     n_asked = len({prompt_id for records in by_prompt for prompt_id in records})
     base_by_prompt = by_prompt[0]

@@ -80,7 +80,7 @@ def gaps_of(top: Float[torch.Tensor, "tokens k_plus_1"]) -> Gaps:
 
 
 def ppp_scale(gaps: Gaps) -> Float[NDArray[np.float64], " tokens"]:
-    """beta of each token, logits: the mean of k G_k."""
+    """The scale beta of each token, logits: the mean of k G_k."""
     return (gaps * np.arange(1, gaps.shape[1] + 1)).mean(1)
 
 
@@ -125,17 +125,15 @@ def measure_unit(
     chunk = prompts.prompts[first : last + 1]
     for start in range(0, len(chunk), batch_size):
         batch = chunk[start : start + batch_size]
-        if texts is None:
-            scored = _score_free(model, batch)
-        else:
-            scored = _score_forced(model, batch, texts)
+        free = texts is None
+        scored = _score_free(model, batch) if free else _score_forced(model, batch, texts)
         for prompt, (n_prompt, text, gaps) in zip(batch, scored, strict=True):
-            yield _record(prompt, "free" if texts is None else "forced", n_prompt, text, gaps)
+            yield _record(prompt, "free" if free else "forced", n_prompt, text, gaps)
         progress(len(batch))
 
 
 def _score_free(model: CausalLM, prompts: Sequence[Prompt]) -> Iterator[tuple[int, str, Gaps]]:
-    """(prompt tokens, greedy text, gaps) of each prompt; the token that ends a text is not scored."""
+    """(prompt tokens, greedy text, gaps) of each prompt; the ending token is not scored."""
     rows = [model.encode(prompt.text) for prompt in prompts]
     tops, chosen = greedy(model, rows)
     for index, row in enumerate(rows):
@@ -148,7 +146,7 @@ def _score_free(model: CausalLM, prompts: Sequence[Prompt]) -> Iterator[tuple[in
 def greedy(
     model: CausalLM, rows: Sequence[Sequence[int]]
 ) -> tuple[Float[torch.Tensor, "batch tokens k_plus_1"], list[list[int]]]:
-    """Continue each row greedily by the fp32 logits; top 21 logits of each step, tokens before EOS."""
+    """Continue each row by the fp32 argmax; top 21 logits a step, and the tokens before EOS."""
     batch = model.pad(rows, side="left")
     cache: Any = model.new_cache()
     ended = torch.zeros(len(rows), dtype=torch.bool, device=model.device)

@@ -8,7 +8,7 @@ which makes a third of the top-20 gaps exactly 0.
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,12 +81,13 @@ class CausalLM:
     @property
     def eos_ids(self) -> frozenset[int]:
         """Tokens that end a text, by the model's generation configuration or its tokenizer."""
-        declared = getattr(self.model.generation_config, "eos_token_id", None)
+        declared: Any = getattr(self.model.generation_config, "eos_token_id", None)
         if declared is None:
             declared = self.tokenizer.eos_token_id
         if declared is None:
             return frozenset()
-        return frozenset(declared if isinstance(declared, list) else [declared])
+        several: list[int] = declared if isinstance(declared, list) else [declared]
+        return frozenset(several)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a raw text with the special tokens the tokenizer adds by itself."""
@@ -95,9 +96,7 @@ class CausalLM:
 
     def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
         """Token ids, and the index of each token's first character (-1 for added specials)."""
-        encoded = self.tokenizer(
-            text, return_offsets_mapping=True, return_special_tokens_mask=True
-        )
+        encoded = self.tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True)
         ids: list[int] = encoded["input_ids"]  # pyright: ignore[reportAssignmentType]
         offsets: list[tuple[int, int]] = encoded["offset_mapping"]  # pyright: ignore[reportAssignmentType]
         added: list[int] = encoded["special_tokens_mask"]  # pyright: ignore[reportAssignmentType]
@@ -112,17 +111,15 @@ class CausalLM:
     def _known(self, ids: list[int]) -> list[int]:
         if ids and max(ids) >= self.card.vocab_size:
             raise BadInput(
-                f"the tokenizer of {self.card.label!r} gives token {max(ids):,}, its model only has "
-                f"{self.card.vocab_size:,} embeddings: give the tokenizer it was trained with"
+                f"the tokenizer of {self.card.label!r} gives token {max(ids):,}, but only "
+                f"{self.card.vocab_size:,} embeddings exist: give the tokenizer it was trained with"
             )
         return ids
 
     def continuation(self, prompt_ids: Sequence[int], new_ids: Sequence[int]) -> str:
         """The text that `new_ids` add to the prompt, blanks at the seam kept."""
         before = self.tokenizer.decode(list(prompt_ids), clean_up_tokenization_spaces=False)
-        whole = self.tokenizer.decode(
-            [*prompt_ids, *new_ids], clean_up_tokenization_spaces=False
-        )
+        whole = self.tokenizer.decode([*prompt_ids, *new_ids], clean_up_tokenization_spaces=False)
         if isinstance(before, str) and isinstance(whole, str) and whole.startswith(before):
             return whole[len(before) :]
         return str(self.tokenizer.decode(list(new_ids), clean_up_tokenization_spaces=False))
@@ -140,7 +137,7 @@ class CausalLM:
 
     @torch.inference_mode()
     def states(self, batch: Batch, cache: DynamicCache | None = None) -> States:
-        """One forward pass; with a cache, `batch.ids` are the new tokens, `batch.mask` covers all."""
+        """One forward pass; with a cache, the ids are the new tokens and the mask covers all."""
         caught: dict[str, Tensor] = {}
 
         def catch_input(_: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -200,7 +197,7 @@ class CausalLM:
 
 
 @contextlib.contextmanager
-def _out_of_memory_named(batch_size: int) -> Iterator[None]:
+def _out_of_memory_named(batch_size: int) -> Generator[None]:
     """Turn the allocator's errors, which differ by device, into ours."""
     try:
         yield
@@ -229,7 +226,7 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
     safe = _safe_arguments(source)
     tokenizer = _load_tokenizer(source, safe)
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.folder,
             dtype=DTYPES[dtype],
             use_safetensors=True if source.gguf_file is None else None,
@@ -244,17 +241,18 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
         ) from error
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         raise BadInput(
-            f"model {source.ref!r} could not be loaded by transformers ({_one_line(error)}): give a "
-            "causal language model of an architecture it knows"
+            f"model {source.ref!r} could not be loaded by transformers ({_one_line(error)}): "
+            "give a causal language model of an architecture it knows"
         ) from error
+    model, info = loaded
     _refuse_missing(source, info)
     _refuse_not_finite(source, model)
     model.eval().to(device)
     torch.set_num_threads(1 if model.num_parameters() < SMALL_PARAMS else THREADS)
-    loaded = CausalLM(model, tokenizer, _card(source, model, tokenizer), device)
-    _refuse_misfit_tokenizer(source, loaded)
-    _refuse_unknown_head(source, loaded, dtype)
-    return loaded
+    decoder = CausalLM(model, tokenizer, _card(source, model, tokenizer), device)
+    _refuse_misfit_tokenizer(source, decoder)
+    _refuse_unknown_head(source, decoder, dtype)
+    return decoder
 
 
 def _load_tokenizer(source: Source, safe: dict[str, Any]) -> PreTrainedTokenizerFast:
@@ -303,14 +301,15 @@ def _refuse_not_finite(source: Source, model: nn.Module) -> None:
 
 
 def _refuse_misfit_tokenizer(source: Source, model: CausalLM) -> None:
-    """Special tokens without an embedding are common (a pad token added later) and never reached."""
+    """Special tokens without an embedding are common (a pad token added later), never reached."""
     rows, vocabulary = model.card.vocab_size, model.tokenizer.get_vocab()
     special = set(model.tokenizer.all_special_tokens)
     beyond = [token for token, id_ in vocabulary.items() if id_ >= rows and token not in special]
     if beyond:
         raise BadInput(
-            f"the tokenizer of {source.ref!r} has token ids up to {max(vocabulary.values()):,}, its "
-            f"model only {rows:,} embeddings: give the tokenizer this model was trained with"
+            f"the tokenizer of {source.ref!r} has token ids up to "
+            f"{max(vocabulary.values()):,}, its model only {rows:,} embeddings: "
+            "give the tokenizer this model was trained with"
         )
     if rows <= MIN_VOCABULARY:
         raise BadInput(
@@ -354,7 +353,7 @@ def _card(source: Source, model: Any, tokenizer: PreTrainedTokenizerFast) -> Mod
         model_id=source.model_id,
         label=source.label,
         source=source.kind,
-        family=source.family or FAMILIES.get(config.model_type, config.model_type),
+        family=source.family or FAMILIES.get(str(config.model_type)) or str(config.model_type),
         architecture=type(model).__name__,
         model_type=config.model_type,
         n_params=sum(weights.numel() for weights in model.parameters()),

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from measure import zoo
 from measure.errors import BadInput
@@ -144,8 +145,9 @@ def _hub_source(ref: str, repo: str, revision: str | None) -> Source:
             "check the spelling, or set HF_TOKEN"
         ) from error
     except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else "no answer"
-        raise ConnectionError(f"the model hub answered {status} for {ref!r}: try later") from error
+        raise ConnectionError(
+            f"the model hub answered {error.response.status_code} for {ref!r}: try later"
+        ) from error
     weights = _check_folder(ref, Path(folder))
     return Source(
         ref=ref,
@@ -168,7 +170,7 @@ def _check_folder(ref: str, folder: Path) -> list[Path]:
         _refuse_truncated(ref, file)
     index = folder / "model.safetensors.index.json"
     if index.exists():
-        shards = set(_read_json(ref, index)["weight_map"].values())
+        shards = {str(name) for name in _read_json(ref, index)["weight_map"].values()}
         missing = sorted(shards - {file.name for file in weights})
         if missing:
             raise BadInput(
@@ -178,7 +180,7 @@ def _check_folder(ref: str, folder: Path) -> list[Path]:
     return weights
 
 
-def read_config(ref: str, folder: Path) -> dict[str, object]:
+def read_config(ref: str, folder: Path) -> dict[str, Any]:
     """The model's config.json as a dict."""
     path = folder / "config.json"
     if not path.exists():
@@ -186,7 +188,7 @@ def read_config(ref: str, folder: Path) -> dict[str, object]:
     return _read_json(ref, path)
 
 
-def _read_json(ref: str, path: Path) -> dict[str, dict[str, object]]:
+def _read_json(ref: str, path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -247,7 +249,7 @@ def _is_bidirectional(config: Mapping[str, object]) -> bool:
     )
 
 
-def safetensors_header(path: Path) -> dict[str, dict[str, object]]:
+def safetensors_header(path: Path) -> dict[str, dict[str, Any]]:
     """Name -> {dtype, shape, data_offsets} of a safetensors file, without reading any weight.
 
     Raises:
@@ -324,7 +326,7 @@ def _count_parameters(source: Source) -> int:
     for file in source.folder.glob("*.safetensors"):
         for entry in safetensors_header(file).values():
             n = 1
-            for extent in entry["shape"]:  # pyright: ignore[reportGeneralTypeIssues]
+            for extent in entry["shape"]:
                 n *= extent
             total += n
     return total
@@ -343,6 +345,6 @@ def file_sha256(path: Path) -> str:
 
 
 def _digest(files: list[Path]) -> str:
-    """`sha256:<hex>` over the sorted (name, sha256) of the files; the folder's name plays no part."""
+    """`sha256:<hex>` over the sorted (name, sha256) of the files, not the folder's name."""
     lines = sorted(f"{file.name} {file_sha256(file)}" for file in files)
     return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -70,6 +70,6 @@ def _parse(name: str, number: int, line: str) -> Prompt:
             f"prompt set {name!r}, line {number}: {line[:60]!r} is no JSON object with "
             "`prompt_id` and `text`"
         ) from error
-    if not isinstance(prompt.text, str) or not prompt.text.strip():
+    if not str(prompt.text).strip():
         raise BadInput(f"prompt set {name!r}, line {number}: the text of its prompt is empty")
     return prompt

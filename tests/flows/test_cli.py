@@ -81,7 +81,9 @@ def test_sql_formats(home, tmp_path, capfdbinary):
     assert b"[1, 2]" in capfdbinary.readouterr().out
 
 
-@pytest.mark.parametrize("query", ["select nope from run", "drop table unit", "selct 1", "select 1; select 2"])
+@pytest.mark.parametrize(
+    "query", ["select nope from run", "drop table unit", "selct 1", "select 1; select 2"]
+)
 def test_sql_that_cannot_be_answered(home, capsys, query):
     Lake.open().close()
     assert cli.main(["sql", query]) == 1
@@ -104,7 +106,7 @@ def test_numbers_have_three_digits():
 
 
 def test_a_run_over_good_and_bad_models(home, model_folder, tmp_path):
-    """With Prefect, as a user does it: the bad ones fail in a line each, the others are measured."""
+    """With Prefect, as a user does it: the bad ones fail in a line each, the others go on."""
     pickle = tmp_path / "pickle"
     pickle.mkdir()
     (pickle / "model.pt").write_bytes(b"x")
@@ -119,7 +121,8 @@ def test_a_run_over_good_and_bad_models(home, model_folder, tmp_path):
     rows = json.loads(run("sql", "select * from summary", "--format", "json").stdout)
     assert [row["derivative"] for row in rows] == ["llama-1"]
     failed = "select model_ref from run where state = 'failed' order by 1"
-    assert run("sql", failed, "--format", "csv").stdout.split() == ["model_ref", "./gone", str(pickle)]
+    answer = run("sql", failed, "--format", "csv").stdout
+    assert answer.split() == ["model_ref", "./gone", str(pickle)]
     again = run("measure", derivative, "--base", base, "--seeds", 0, 1)
     assert again.returncode == 0
     assert "nothing to measure" in again.stdout

@@ -51,8 +51,8 @@ def prefect_runs(tmp_path_factory):
         with get_client(sync_client=True) as client:
             limit = client.read_global_concurrency_limit_by_name(measuring.slot_of("cpu"))
             print("slots", limit.limit, limit.active_slots)
-        stored = [p for p in pathlib.Path(os.environ["PREFECT_HOME"]).rglob("*") if "storage" in str(p)]
-        print("results", len([p for p in stored if p.is_file() and "lease" not in str(p)]))
+        results = pathlib.Path(os.environ["PREFECT_HOME"], "storage")
+        print("results", sum(file.is_file() for file in results.rglob("*")))
         """
     )
     done = subprocess.run(

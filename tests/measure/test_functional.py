@@ -87,7 +87,7 @@ def chunk():
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "mistral", "gemma2"])
 def test_greedy_equals_transformers_own_generation(model_folder, chunk, architecture):
-    """The independent route: `generate`, one prompt at a time, without our cache, padding or head."""
+    """The independent route: `generate`, a prompt at a time, without our cache, padding, head."""
     model = models.load(sources.find(str(model_folder(architecture, 3))), device="cpu")
     rows = [model.encode(prompt.text) for prompt in chunk]
     _, chosen = functional.greedy(model, rows)
@@ -177,4 +177,4 @@ def test_rounded_logits_show_as_zero_gaps():
     exact = functional.gaps_of(logits.topk(K + 1).values)
     rounded = functional.gaps_of(logits.bfloat16().float().topk(K + 1).values)
     assert (exact == 0).mean() < 0.001
-    assert 0.3 < (rounded == 0).mean()
+    assert (rounded == 0).mean() > 0.3

@@ -11,7 +11,8 @@ NO_BAR = lambda n: None  # noqa: E731
 
 def lengths(*rows):
     states = torch.tensor([rows], dtype=torch.float32)
-    return structural.resultant_length(states, torch.ones(states.shape[:2], dtype=torch.bool)).item()
+    everywhere = torch.ones(states.shape[:2], dtype=torch.bool)
+    return structural.resultant_length(states, everywhere).item()
 
 
 def test_closed_forms_of_the_resultant_length():
@@ -89,7 +90,8 @@ def test_the_rerun_is_in_other_batches_and_agrees_to_rounding(model):
 
 
 def test_a_prompt_of_one_token_has_no_tau_and_says_why(model):
-    bank = prompts.PromptSet("own", (prompts.Prompt("p", "c", "x"), prompts.Prompt("q", "c", "xyz")))
+    both = (prompts.Prompt("p", "c", "x"), prompts.Prompt("q", "c", "xyz"))
+    bank = prompts.PromptSet("own", both)
     records = list(structural.measure_unit(model, bank, "seed-0", 8, NO_BAR))
     short = [record for record in records if record.prompt_id == "p"]
     assert [record.tau for record in short] == [None, None]
