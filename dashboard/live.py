@@ -14,27 +14,26 @@ from warehouse.lake import LakeError
 _SETTLE = timedelta(minutes=1)
 
 
-def refresh_when_new(mart: str, due: datetime | None = None) -> None:
-    """Watch a mart with one cheap query; draw the page again when it has changed since this call.
-
-    Call it before the page reads, so that what is committed in between is noticed. `due` is when
-    the page changes by the clock alone.
-    """
-    drawn_at = datetime.now(UTC)
-    _watch(mart, _stamp(mart), max(due, drawn_at + _SETTLE) if due else None)
-
-
-@st.fragment(run_every="5s")
-def _watch(mart: str, drawn: str, due: datetime | None) -> None:
-    if _stamp(mart) != drawn or (due and datetime.now(UTC) >= due):
-        st.rerun()
-
-
-def _stamp(mart: str) -> str:
+def stamp(mart: str) -> str:
+    """What changes when a mart has something new, by one cheap query; take it before reading."""
     try:
         return str(read.newest(mart))
     except LakeError as error:  # the page itself says so; when it is mended, that is something new
         return f"error: {error}"
+
+
+def refresh_when_new(mart: str, drawn: str, due: datetime | None = None) -> None:
+    """Draw the page again once the mart's stamp is another than `drawn`, and else never.
+
+    `due` is when the page changes by the clock alone.
+    """
+    _watch(mart, drawn, max(due, datetime.now(UTC) + _SETTLE) if due else None)
+
+
+@st.fragment(run_every="5s")
+def _watch(mart: str, drawn: str, due: datetime | None) -> None:
+    if stamp(mart) != drawn or (due and datetime.now(UTC) >= due):
+        st.rerun()
 
 
 def show_links(pages: "Sequence[st.Page]") -> None:
@@ -51,7 +50,8 @@ def draw(chart: alt.LayerChart | alt.Chart) -> None:
 
 
 def show_lake_error(error: LakeError) -> None:
-    """One message instead of the page."""
+    """One message instead of the page, until the lake can be read again."""
+    refresh_when_new("run", f"error: {error}")
     st.error(f"The lake could not be read: {error}", icon=":material/error:")
 
 

@@ -10,9 +10,9 @@ from dashboard.data import mart, of_families
 from dashboard.words import count, instant, loudest_family, newest
 
 st.title("Which family scars loudest?")
-live.refresh_when_new("summary")
-
+drawn = live.stamp("summary")
 summary = mart("summary")
+live.refresh_when_new("summary", drawn)
 if summary.is_empty():
     live.invite(
         "No derivative has been compared with its base yet. Here its distance from the base would "

@@ -12,6 +12,7 @@ from dashboard.data import mart
 from dashboard.words import ago, count, duration, escaped, instant, number, progress_of_runs
 
 SILENT_AFTER = timedelta(minutes=10)  # as in the mart run
+STOPPED_SHOWN = 10  # newest first
 STATES: dict[str, tuple[Literal["blue", "red", "orange", "gray", "green"], str]] = {
     "running": ("blue", ":material/play_arrow:"),
     "failed": ("red", ":material/error:"),
@@ -24,9 +25,9 @@ STATES: dict[str, tuple[Literal["blue", "red", "orange", "gray", "green"], str]]
 def main() -> None:
     """Draw the page: what runs, what stopped, what is complete."""
     st.title("What is being measured now?")
-    before = mart("run")
-    live.refresh_when_new("run", due=_silent_at(before.filter(pl.col("state") == "running")))
+    drawn = live.stamp("run")
     runs = mart("run").sort("started_at", descending=True, nulls_last=True)
+    live.refresh_when_new("run", drawn, _silent_at(runs.filter(pl.col("state") == "running")))
     if runs.is_empty():
         live.invite(
             "Nothing has been measured yet. Here each measurement would show its progress, "
@@ -50,9 +51,11 @@ def main() -> None:
     units = mart("run_unit").sort("n_units_done")
     for run in shown.filter(pl.col("state") == "running").iter_rows(named=True):
         running(run, units.filter(pl.col("measurement_id") == run["measurement_id"]))
-    for state in ("failed", "silent", "interrupted"):
-        for run in shown.filter(pl.col("state") == state).iter_rows(named=True):
-            stopped(run)
+    ended = shown.filter(pl.col("state").is_in(["failed", "silent", "interrupted"]))
+    for run in ended.head(STOPPED_SHOWN).iter_rows(named=True):
+        stopped(run)
+    if ended.height > STOPPED_SHOWN:
+        st.caption(f"and {ended.height - STOPPED_SHOWN} older, all in runs.csv")
     complete = shown.filter(pl.col("state") == "complete")
     if not complete.is_empty():
         st.subheader("Complete")
