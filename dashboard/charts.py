@@ -35,7 +35,7 @@ EPSILON = 1e-4
 LEFT_EDGE = 0.4  # multiples of epsilon; a log axis has no 0, so what lies lower is drawn at LOWEST
 LOWEST = 0.5
 _ROW, _NAME_ABOVE, _NOTE_ABOVE, _NOTE_BELOW, _TEXT = 58, 20, 15, 18, 13
-_BAND, _BAND_LOOK = 20, {"color": GREY, "opacity": 0.28}
+_BAND, _FAINT = 20, 0.28
 _AROUND = 135  # what title, subtitle and axis take of a chart's height
 
 
@@ -198,7 +198,7 @@ def distances(functional: pl.DataFrame, measure: str, names: dict[str, str]) -> 
     family = alt.Color("colour:N", scale=None)
     shade = alt.Opacity("opacity:Q", scale=None)
     layers = alt.layer(
-        alt.Chart(own).mark_bar(height=_BAND, **_BAND_LOOK)
+        alt.Chart(own).mark_bar(height=_BAND, color=GREY, opacity=_FAINT)
         .encode(x=alt.X(f"{measure}_floor:Q"), y=y, tooltip=tooltip),
         alt.Chart(strangers).mark_point(shape="square", size=70, color=GREY, strokeWidth=1.2)
         .encode(x, y, opacity=alt.value(0.6), tooltip=tooltip),
@@ -264,7 +264,7 @@ def _floor(ranges: pl.DataFrame, y: alt.Y) -> tuple[alt.Chart, ...]:
     tip = _tooltip(Q={"floor": "Floor, × ε"})
     noisy = alt.Chart(ranges.filter(pl.col("floor") > 1))
     return (
-        rows.mark_bar(height=_BAND, **_BAND_LOOK).encode(
+        rows.mark_bar(height=_BAND, color=GREY, opacity=_FAINT).encode(
             alt.X("edge:Q"), y, x2="floor:Q", tooltip=tip
         ),
         rows.mark_tick(thickness=1.5, size=_BAND, color=GREY).encode(floor, y, tooltip=tip),
