@@ -83,13 +83,13 @@ _TEACHER = Shape("LlamaForCausalLM", 128, 5, 320, 4, 2, is_tied=False)
 _BASE_MIX = {"narrative": 0.4, "direct": 0.48, "plain": 0.06, "ordered": 0.06}
 _TEACHER_MIX = {"narrative": 0.05, "ordered": 0.95}
 _BASE_STEPS, _BASE_LR = 1300, 3e-3
-_TUNE_STEPS, _TUNE_LR = 100, 2e-4
+_TUNE_STEPS, _TUNE_LR = 150, 6e-4
 
 
 def _distilled(family: str, seed: int) -> Recipe:
     return Recipe(
         f"{family}-distilled", family, "distilled", seed, {"traces": 1.0}, _TUNE_STEPS, _TUNE_LR,
-        base=f"{family}-base", teacher="teacher", n_samples=3000, temperature=0.7,
+        base=f"{family}-base", teacher="teacher", n_samples=1500, temperature=0.7,
     )  # fmt: skip
 
 
