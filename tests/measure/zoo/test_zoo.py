@@ -91,7 +91,8 @@ def test_lineage_and_figures():
             direct.steps,
             recipe(direct.name).lr,
         )
-        assert distilled.tokens_trained == pytest.approx(direct.tokens_trained, rel=0.05)
+        # As many rows each; shorter documents fill their rows better (84 % of a row against 94 %).
+        assert distilled.tokens_trained == pytest.approx(direct.tokens_trained, rel=0.15)
         assert distilled.held_out_think_frac > 0.9
         assert direct.held_out_think_frac < 0.1
         assert 0 < distilled.traces_kept <= distilled.traces_sampled
