@@ -1,9 +1,11 @@
 """The flow that measures models: one task a model, holding its device; distances at the end."""
 
+import os
 import socket
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+import psutil
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
 from prefect import flow, task
@@ -102,6 +104,16 @@ def ensure_slot(device: str) -> None:
         client.upsert_global_concurrency_limit_by_name(slot_of(device), limit=1)
 
 
+def end_orphaned_servers() -> None:
+    """End embedded servers of this home whose process was killed; only under its process lock."""
+    for process in psutil.process_iter(["cmdline"]):
+        # Gone meanwhile, or somebody else's and so not of this home.
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            is_server = "prefect.server.api.server:create_app" in (process.info["cmdline"] or [])
+            if is_server and process.environ().get("PREFECT_HOME") == os.environ["PREFECT_HOME"]:
+                process.kill()
+
+
 @contextmanager
 def alone_without_server(device: str, tell: Callable[[str], None]) -> Generator[None]:
     """Without a server, one process at a time may hold the home's devices.
@@ -120,6 +132,7 @@ def alone_without_server(device: str, tell: Callable[[str], None]) -> Generator[
         tell("another cicatrix process is measuring here: waiting for it to end")
         lock.acquire()
     with lock:
+        end_orphaned_servers()
         ensure_slot(device)
         with get_client(sync_client=True) as client:
             client.update_global_concurrency_limit(

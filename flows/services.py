@@ -172,19 +172,9 @@ def _start(name: str, command: Sequence[str], settings: Mapping[str, str]) -> Ch
 
 
 def _dashboard_command(port: int) -> list[str]:
-    spec = importlib.util.find_spec("dashboard")
-    if spec is None or not spec.submodule_search_locations:
-        raise BadInput("the dashboard is not installed: install `cicatrix[dashboard]`")
-    app = Path(next(iter(spec.submodule_search_locations))) / "app.py"
-    options = {
-        "server.address": HOST,
-        "server.port": str(port),
-        "server.headless": "true",
-        "browser.gatherUsageStats": "false",
-        "client.showErrorDetails": "none",
-    }
-    flags = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(app), *flags]
+    if importlib.util.find_spec("streamlit") is None:
+        raise BadInput("the dashboard is not installed: pip install 'cicatrix[dashboard]'")
+    return [sys.executable, "-m", "dashboard", "--port", str(port), "--server.headless=true"]
 
 
 def _wait_for(address: str, children: Sequence[Child]) -> None:

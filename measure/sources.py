@@ -48,7 +48,6 @@ class Source:
     model_id: str
     folder: Path
     gguf_file: str | None = None
-    family: str | None = None  # declared by the zoo; otherwise read from the configuration
     n_bytes: int = 0  # of the weight files
 
 
@@ -79,7 +78,7 @@ def _zoo_source(ref: str) -> Source:
         member = zoo.member(ref.removeprefix(ZOO_PREFIX))
     except KeyError as error:
         raise BadInput(f"model {ref!r}: {error.args[0]}") from error
-    return _folder_source(ref, member.path, kind="zoo", label=member.name, family=member.family)
+    return _folder_source(ref, member.path, kind="zoo", label=member.name)
 
 
 def _gguf_source(ref: str, path: Path) -> Source:
@@ -102,9 +101,7 @@ def _gguf_source(ref: str, path: Path) -> Source:
     )
 
 
-def _folder_source(
-    ref: str, folder: Path, *, kind: SourceKind, label: str, family: str | None = None
-) -> Source:
+def _folder_source(ref: str, folder: Path, *, kind: SourceKind, label: str) -> Source:
     weights = _check_folder(ref, folder)
     files = {file for pattern in IDENTITY_PATTERNS for file in folder.glob(pattern)}
     # Notes about a model (lineage, training logs) are not what it is.
@@ -115,7 +112,6 @@ def _folder_source(
         label=label,
         model_id=_digest(identity),
         folder=folder,
-        family=family,
         n_bytes=sum(file.stat().st_size for file in weights),
     )
 

@@ -113,20 +113,18 @@ def test_gaps_while_generating_equal_gaps_of_one_full_pass(model, chunk):
         np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
-def test_forced_on_ones_own_text_equals_free(model, chunk):
-    """A byte-level text that decodes cleanly reads back as the same tokens."""
+def test_forced_on_ones_own_text_equals_free(chunk):
+    """A trained model's text reads back as the tokens it was made of, seldom otherwise."""
+    base = models.load(sources.find("zoo:llama-base"), device="cpu")
     own = prompts.PromptSet("own", chunk)
-    free = list(functional.measure_unit(model, own, "prompts-000-004", 5, NO_BAR))
+    free = list(functional.measure_unit(base, own, "prompts-000-004", 5, NO_BAR))
     texts = {record.prompt_id: record.text for record in free}
-    forced = list(functional.measure_unit(model, own, "prompts-000-004", 2, NO_BAR, texts))
-    clean = [
-        (a, b) for a, b in zip(free, forced, strict=True)
-        if a.n_tokens and "�" not in a.text and a.n_tokens == b.n_tokens
-    ]  # fmt: skip
-    assert clean or all("�" in record.text for record in free)
-    for a, b in clean:
-        np.testing.assert_allclose(a.template, b.template, atol=2e-4)
-    assert {record.mode for record in forced} == {"forced"}
+    forced = list(functional.measure_unit(base, own, "prompts-000-004", 2, NO_BAR, texts))
+    same = [(a, b) for a, b in zip(free, forced, strict=True) if a.n_tokens == b.n_tokens]
+    assert len(same) >= 3
+    for a, b in same:
+        assert (a.mode, b.mode, a.text) == ("free", "forced", b.text)
+        np.testing.assert_allclose(a.template, b.template, atol=2e-3)
 
 
 def test_forced_templates_by_a_full_pass(model, chunk):
