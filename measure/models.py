@@ -353,7 +353,7 @@ def _card(source: Source, model: Any, tokenizer: PreTrainedTokenizerFast) -> Mod
         model_id=source.model_id,
         label=source.label,
         source=source.kind,
-        family=FAMILIES.get(config.model_type, config.model_type),
+        family=FAMILIES.get(str(config.model_type), str(config.model_type)),
         architecture=type(model).__name__,
         model_type=config.model_type,
         n_params=sum(weights.numel() for weights in model.parameters()),

@@ -1,4 +1,4 @@
-"""What holds the parts together: records and tables, documents and code, what must never be there."""
+"""What holds the parts together: records and tables, documents and code, what must not be."""
 
 import dataclasses
 import re

@@ -49,20 +49,29 @@ class _Readers:
 
     def _connection(self, location: Location) -> duckdb.DuckDBPyConnection:
         key = (location, location.identity())
-        if key not in self._open or key[1] is None:  # an absent lake may be there the next time
+        if key not in self._open:
             for connection in self._open.values():
                 connection.close()
-            self._open = {key: connect(location, read_only=True)}
-        return self._open[key]
+            connection = connect(location, read_only=True)
+            # What stands in for a lake that is absent, or being made just now, is not kept for it.
+            self._open = {key if _has_lake(connection) else (location, _NO_LAKE): connection}
+        return next(iter(self._open.values()))
 
 
+def _has_lake(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether it reads a real lake; the stand-in is a database in memory under the same name."""
+    sql = "select 1 from duckdb_databases() where database_name = 'lake' and path is not null"
+    return connection.execute(sql).fetchone() is not None
+
+
+_NO_LAKE = object()
 _readers = _Readers()
 
 
 def mart(name: str, location: Location | None = None, **equals: object) -> pl.DataFrame:
-    """The rows of a mart whose columns equal what is given; None asks for null. No lake yet.
+    """The rows of a mart whose columns equal what is given; None asks for null.
 
-    No rows.
+    Without a lake there are no rows.
     """
     if name not in relations("marts"):
         raise LakeError(f"there is no mart '{name}'; there are {', '.join(relations('marts'))}")

@@ -22,7 +22,7 @@ from making import (
     template_row,
 )
 
-from warehouse import checks, read, relations
+from warehouse import attach, checks, read, relations
 from warehouse.lake import Lake, LakeError, Location, connect, create, schema_version
 from warehouse.tables import TABLES
 
@@ -237,6 +237,17 @@ def test_two_processes_may_make_the_lake_at_once(tmp_path):
     assert [run.returncode for run in runs] == [0] * 3, [run.stderr[-300:] for run in runs]
     place = Location.from_env({"CICATRIX_HOME": str(tmp_path / "new")})
     assert read.table("schema_version", place).height == schema_version()
+
+
+def test_a_reader_that_came_while_the_lake_was_made_sees_what_follows(location):
+    """Attached but not yet migrated: the reader gets no rows, and does not keep that answer."""
+    being_made = attach._connection(location)
+    attach._make(being_made, location)
+    assert read.table("model", location).is_empty()
+    being_made.close()
+    with Lake.open(location) as lake:
+        lake.add_models([model("m")])
+    assert read.table("model", location).height == 1
 
 
 def test_a_missing_configured_catalog_is_an_error_until_it_is_made(tmp_path):
