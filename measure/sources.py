@@ -8,7 +8,8 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,18 +120,37 @@ def _folder_source(ref: str, folder: Path, *, kind: SourceKind, label: str) -> S
 def _hub_source(ref: str, repo: str, revision: str | None) -> Source:
     """Resolve the revision to a commit once, and keep the commit: a branch moves."""
     from huggingface_hub import HfApi, snapshot_download
+
+    with _hub_errors_named(ref):
+        info = HfApi().model_info(repo, revision=revision)
+        names = [sibling.rfilename for sibling in info.siblings or []]
+        _refuse_without_safetensors(ref, names)
+        folder = snapshot_download(repo, revision=info.sha, allow_patterns=DOWNLOAD_PATTERNS)
+    weights = _check_folder(ref, Path(folder))
+    return Source(
+        ref=ref,
+        kind="hub",
+        label=repo,
+        model_id=f"{repo}@{info.sha}",
+        folder=Path(folder),
+        n_bytes=sum(file.stat().st_size for file in weights),
+    )
+
+
+@contextmanager
+def _hub_errors_named(ref: str) -> Generator[None]:
+    """Turn what the hub's client raises into BadInput (final) or ConnectionError (transient)."""
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
 
     try:
-        info = HfApi().model_info(repo, revision=revision)
-        names = [sibling.rfilename for sibling in info.siblings or []]
-        _refuse_without_safetensors(ref, names)
-        folder = snapshot_download(repo, revision=info.sha, allow_patterns=DOWNLOAD_PATTERNS)
+        yield
     except GatedRepoError as error:
         raise BadInput(
             f"hub model {ref!r} is gated: accept its terms on the hub and set HF_TOKEN"
@@ -144,15 +164,17 @@ def _hub_source(ref: str, repo: str, revision: str | None) -> Source:
         raise ConnectionError(
             f"the model hub answered {error.response.status_code} for {ref!r}: try later"
         ) from error
-    weights = _check_folder(ref, Path(folder))
-    return Source(
-        ref=ref,
-        kind="hub",
-        label=repo,
-        model_id=f"{repo}@{info.sha}",
-        folder=Path(folder),
-        n_bytes=sum(file.stat().st_size for file in weights),
-    )
+    except Exception as error:
+        # The client's transport is httpx or its successor, by version; their errors share a name.
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        if isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled) or (
+            "TransportError" in kinds
+        ):
+            raise ConnectionError(
+                f"the model hub cannot be reached for {ref!r} ({type(error).__name__}): "
+                "check the network, or give a folder"
+            ) from error
+        raise
 
 
 def _check_folder(ref: str, folder: Path) -> list[Path]:
@@ -303,14 +325,11 @@ def is_hub(ref: str) -> bool:
 
 def _hub_size(ref: str) -> Size:
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     match = HUB_ID.fullmatch(ref)
-    assert match is not None
-    try:
+    assert match is not None, ref
+    with _hub_errors_named(ref):
         info = HfApi().model_info(match["repo"], revision=match["revision"], files_metadata=True)
-    except HfHubHTTPError as error:
-        raise ConnectionError(f"the model hub does not tell the size of {ref!r}") from error
     weights = [s for s in info.siblings or [] if s.rfilename.endswith(".safetensors")]
     n_bytes = sum(sibling.size or 0 for sibling in weights)
     n_params = info.safetensors.total if info.safetensors else n_bytes // 2
