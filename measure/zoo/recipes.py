@@ -82,8 +82,8 @@ _TEACHER = Shape("LlamaForCausalLM", 128, 5, 320, 4, 2, is_tied=False)
 
 _BASE_MIX = {"narrative": 0.4, "direct": 0.48, "plain": 0.06, "ordered": 0.06}
 _TEACHER_MIX = {"narrative": 0.05, "ordered": 0.95}
-_BASE_STEPS, _BASE_LR = 1300, 3e-3
-_TUNE_STEPS, _TUNE_LR = 150, 6e-4
+_BASE_STEPS, _BASE_LR = 5000, 3e-3
+_TUNE_STEPS, _TUNE_LR = 200, 4e-4
 
 
 def _distilled(family: str, seed: int) -> Recipe:
