@@ -10,8 +10,8 @@ COPY . .
 RUN make install
 
 ENV CICATRIX_HOME=/data PATH=/app/.venv/bin:$PATH
-VOLUME /data
 RUN useradd --create-home cicatrix && mkdir -p /data && chown cicatrix /data
+VOLUME /data
 USER cicatrix
 
 ENTRYPOINT ["cicatrix"]

@@ -16,9 +16,11 @@ DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; every failure that is not a fault of ours is told in one line."""
     given = _parser().parse_args(arguments)
+    from flows import environment
     from measure.errors import BadInput
     from warehouse.lake import LakeError
 
+    environment.set_defaults()
     try:
         return given.run(given)
     except BadInput as error:
@@ -78,7 +80,7 @@ def _add_measure(commands: "Commands") -> None:
         description="Measures the embedded models, prints what was found, serves the dashboard.",
     )
     demo.add_argument("--no-serve", action="store_true", help="stop after the table")
-    demo.add_argument("--port", type=int, default=8501, help="of the dashboard (default 8501)")
+    demo.add_argument("--port", type=_port, default=8501, help="of the dashboard (default 8501)")
     demo.set_defaults(run=_demo)
 
 
@@ -119,8 +121,8 @@ def _add_services(commands: "Commands") -> None:
         help="serve the dashboard, the Prefect server and the scheduled flows",
         description="Serves all three on localhost until Ctrl-C, which stops all of them.",
     )
-    up.add_argument("--port", type=int, default=8501, help="of the dashboard (default 8501)")
-    up.add_argument("--api-port", type=int, default=4200, help="of Prefect (default 4200)")
+    up.add_argument("--port", type=_port, default=8501, help="of the dashboard (default 8501)")
+    up.add_argument("--api-port", type=_port, default=4200, help="of Prefect (default 4200)")
     up.set_defaults(run=_up)
     doctor = commands.add_parser(
         "doctor", help="versions, devices, lake, disk, and what to do about what is wrong"
@@ -130,6 +132,13 @@ def _add_services(commands: "Commands") -> None:
         "init", help="create the lake that CICATRIX_CATALOG and CICATRIX_DATA name"
     )
     init.set_defaults(run=_init)
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isdecimal() else 0
+    if not 0 < port < 2**16:
+        raise argparse.ArgumentTypeError(f"port {text!r} is no whole number from 1 to 65535")
+    return port
 
 
 def _measure(given: argparse.Namespace) -> int:

@@ -2,18 +2,21 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from flows import environment, estimating, report
 from flows.choice import Choice
 from flows.session import Session
 from flows.targets import Target
 from measure import models
+from measure.errors import BadInput
 from warehouse.lake import Lake
 
 
 def estimate(targets: Sequence[Target], options: Mapping[str, object]) -> int:
     """Print what is left to measure and what it would cost."""
     choice = Choice.model_validate(options)
+    models.check_device(choice.device or models.pick_device())
     _say(estimating.of(targets, choice).text())
     return 0
 
@@ -22,6 +25,7 @@ def measure(targets: Sequence[Target], options: Mapping[str, object]) -> int:
     """Measure what is missing, then print what is known of the targets; 1 if any of them failed."""
     choice = Choice.model_validate(options)
     device = choice.device or models.pick_device()
+    models.check_device(device)
     failures: dict[str, str] = {}
     with Lake.open() as lake:
         session = Session(lake, targets, choice.settings(device), device)
@@ -33,7 +37,12 @@ def measure(targets: Sequence[Target], options: Mapping[str, object]) -> int:
     if not is_complete:
         _say(estimating.of(targets, choice).text())
         failures = _run_flow(targets, choice, device)
-    report.print_summary(targets, failures)
+    derivatives = [t.model for t in targets if t.base is not None and t.model not in failures]
+    ids: list[str] = []
+    for ref in derivatives:
+        with suppress(BadInput, ConnectionError):  # a hub that went away since
+            ids.append(session.model_id(ref))
+    report.print_summary(ids)
     for ref, reason in failures.items():
         sys.stderr.write(f"failed: {ref}: {reason}\n")
     return 1 if failures else 0

@@ -32,15 +32,22 @@ SETTINGS = {
 }
 
 
+def set_defaults() -> None:
+    """Set what is not set yet. Call before the first import of prefect or transformers."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("PREFECT_HOME", str(home() / "prefect"))
+    if "HF_HOME" not in os.environ:  # somebody's own cache is shared, ours is the home's
+        os.environ.setdefault("HF_HUB_CACHE", str(home() / "cache" / "hub"))
+
+
 def prepare(*, quiet: bool = False) -> None:
-    """Set what is not set yet. Call before the first import of prefect or transformers.
+    """Make what Prefect needs, and find the server that is up; call before importing Prefect.
 
     Raises:
         LakeError: the home cannot be written to.
     """
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
-    os.environ.setdefault("PREFECT_HOME", str(home() / "prefect"))
+    set_defaults()
     try:
         Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
     except OSError as error:

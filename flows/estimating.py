@@ -34,7 +34,7 @@ class Estimate:
         download = f"{self.download_bytes / 1e6:,.0f} MB" if self.download_bytes else "nothing"
         return (
             f"to measure, if none of it is in the lake: {self.n_models} models, "
-            f"{self.n_prompts:,} prompts; at most about {_duration(self.seconds)} and "
+            f"{self.n_prompts:,} prompts; about {_duration(self.seconds)} and "
             f"{self.memory_bytes / 1e9:.1f} GB of memory on {self.device}; to download: {download}"
         )
 
@@ -44,7 +44,7 @@ def of(targets: Sequence[Target], choice: Choice) -> Estimate:
     device = choice.device or models.pick_device()
     settings = choice.settings(device)
     flops_per_s = EFFICIENCY * matmul_flops_per_s(device)
-    n_prompts, seconds, download, largest = 0, 0.0, 0, 0
+    n_prompts, seconds, download, largest = 0, START_S, 0, 0
     order = in_order(targets)
     for ref in order:
         try:
@@ -65,7 +65,8 @@ def of(targets: Sequence[Target], choice: Choice) -> Estimate:
     return Estimate(len(order), n_prompts, seconds, memory, download, device)
 
 
-LOAD_S = 3.0  # a small model: loading, hashing, the interpreter's own work
+LOAD_S = 4.0  # a small model: loading, commits, the interpreter's own work
+START_S = 15.0  # importing the libraries, Prefect's embedded server
 OVERHEAD_BYTES = 800_000_000  # Python, torch, transformers, Prefect's embedded server
 
 

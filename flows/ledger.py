@@ -9,7 +9,7 @@ from measure.errors import BadInput, OutOfMemory
 from measure.functional import Progress
 from measure.models import CausalLM
 from measure.records import Mode, OtherRole, PromptTemplate
-from warehouse.lake import Lake
+from warehouse.lake import Lake, LakeError
 
 LoadModel = Callable[[], CausalLM]
 
@@ -78,7 +78,8 @@ def outcome_of(error: BaseException) -> tuple[str, str]:
     if not isinstance(error, Exception):  # Ctrl-C, SIGTERM, exit
         return "interrupted", "stopped by its user; what was committed stays"
     text = " ".join(str(error).split())
-    return "failed", text if isinstance(error, BadInput) else f"{type(error).__name__}: {text}"
+    is_told = isinstance(error, BadInput | ConnectionError | LakeError)
+    return "failed", text if is_told else f"{type(error).__name__}: {text}"
 
 
 def record_failure(lake: Lake, ref: str, device: str, error: BaseException) -> None:
@@ -86,11 +87,11 @@ def record_failure(lake: Lake, ref: str, device: str, error: BaseException) -> N
     lake.end_attempt(lake.start_attempt(model_ref=ref, device=device), *outcome_of(error))
 
 
-def texts(lake: Lake, job: run.Job) -> dict[str, str]:
+def texts(lake: Lake, measurement_id: str) -> dict[str, str]:
     """Continuations by prompt id of a completed `template` measurement."""
     found = lake.query(
         "select prompt_id, text from prompt_template where measurement_id = ? order by prompt_id",
-        [job.measurement.measurement_id],
+        [measurement_id],
     )
     return dict(found.iter_rows())
 

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import psutil
 from filelock import FileLock
@@ -82,15 +83,24 @@ def measure_targets(targets: Sequence[Target], choice: Choice | None = None) -> 
         session = Session(lake, targets, choice.settings(device), device)
         order = in_order(targets)
         for ref in order:
-            measure_model(session, ref, return_state=True)
+            session.note(ref, failure_of(measure_model(session, ref, return_state=True)))
         for ref in order:  # bases whose text came after they were measured as a stranger
             if ref not in session.failures and session.pending(ref):
-                measure_model(session, ref, return_state=True)
+                session.note(ref, failure_of(measure_model(session, ref, return_state=True)))
         for target in targets:
-            measure_distances(session, target)
+            state = measure_distances(session, target, return_state=True)
+            session.note(target.model, failure_of(state))
         if session.failures:
             raise SomeFailed(session.failures)
         return session.n_new_units
+
+
+def failure_of(state: State[Any]) -> BaseException | None:
+    """Why a task did not complete, its retries included; None when it did."""
+    if state.is_completed():
+        return None
+    error = state.result(raise_on_failure=False)
+    return error if isinstance(error, BaseException) else RuntimeError(state.message or state.name)
 
 
 def slot_of(device: str) -> str:
@@ -121,7 +131,7 @@ def alone_without_server(device: str, tell: Callable[[str], None]) -> Generator[
     Prefect's embedded server dies with its process and never frees the slot of one that was
     killed. The operating system frees this lock; who holds it may take such a slot back.
     """
-    if environment.running_server():
+    if os.environ.get("PREFECT_API_URL") or environment.running_server():
         yield
         return
     lock = FileLock(home() / "prefect" / "embedded.lock")

@@ -2,27 +2,24 @@
 
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from flows.targets import Target
-from measure import sources
+from measure.errors import BadInput
 from warehouse import read
 
 MAX_ROWS = 200  # of a table on the screen; files get every row
 UNKNOWN = "-"
 
 
-def print_summary(targets: Sequence[Target], failures: Mapping[str, str]) -> None:
-    """One line a derivative among the targets: scar and distances, each with its floor."""
-    known = read.mart("summary")
-    wanted = [target.model for target in targets if target.base and target.model not in failures]
-    ids = [sources.find(ref).model_id for ref in wanted]
-    rows = known.filter(pl.col("derivative_id").is_in(ids))
+def print_summary(derivative_ids: Sequence[str]) -> None:
+    """One line a derivative: scar and distances to its base, each with its floor."""
+    rows = read.mart("summary").filter(pl.col("derivative_id").is_in(list(derivative_ids)))
     if rows.is_empty():
         return
     table = Table(title="Scars and distances to the base", title_justify="left")
@@ -36,9 +33,8 @@ def print_summary(targets: Sequence[Target], failures: Mapping[str, str]) -> Non
     table.add_column("functional", overflow="fold")
     for row in rows.sort("family", "derivative").iter_rows(named=True):
         table.add_row(
-            row["family"],
-            row["derivative"],
-            row["base"],
+            # Names are somebody's text, never rich's markup.
+            *(Text(row[name]) for name in ("family", "derivative", "base")),
             f"{number(row['min_non_max_x_eps'])} to {number(row['max_non_max_x_eps'])}",
             f"{number(row['max_seed_x_eps'])} (seed {row['max_seed']})",
             row["structural_status"] or UNKNOWN,
@@ -66,33 +62,38 @@ def number(value: float | None) -> str:
 
 def write_answer(answer: pl.DataFrame, form: str, out: Path | None) -> int:
     """Write a query's rows as a table (cut at 200 rows), CSV, JSON or Parquet."""
-    if form == "table":
-        text = _as_table(answer)
-        if out is None:
-            sys.stdout.write(text)
-        else:
-            out.write_text(text, encoding="utf-8")
+    content = _as_table(answer).encode() if form == "table" else _as_file(answer, form)
+    if out is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
         return 0
+    try:
+        out.write_bytes(content)
+    except OSError as error:
+        raise BadInput(
+            f"{str(out)!r} cannot be written ({error.strerror}): give another --out"
+        ) from error
+    return 0
+
+
+def _as_file(answer: pl.DataFrame, form: str) -> bytes:
     target = io.BytesIO()
     if form == "csv":
         _flat(answer).write_csv(target)
     elif form == "json":
         answer.write_json(target)
+        target.write(b"\n")
     else:
         answer.write_parquet(target)
-    if out is None:
-        sys.stdout.buffer.write(target.getvalue())
-        if form == "json":
-            sys.stdout.write("\n")
-    else:
-        out.write_bytes(target.getvalue())
-    return 0
+    return target.getvalue()
 
 
 def _as_table(answer: pl.DataFrame) -> str:
-    table = Table(*answer.columns)
+    table = Table()
+    for name in answer.columns:
+        table.add_column(Text(name))
     for row in answer.head(MAX_ROWS).iter_rows():
-        table.add_row(*(UNKNOWN if value is None else _cell(value) for value in row))
+        table.add_row(*(_cell(UNKNOWN if value is None else value) for value in row))
     buffer = io.StringIO()
     Console(file=buffer, width=_console().width).print(table)
     if answer.height > MAX_ROWS:
@@ -102,11 +103,9 @@ def _as_table(answer: pl.DataFrame) -> str:
     return buffer.getvalue()
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    # Text of a model or a person is shown as it is, never as rich's markup.
-    return str(value).replace("[", r"\[")
+def _cell(value: object) -> Text:
+    """Text of a model or a person is shown as it is, never as rich's markup."""
+    return Text(f"{value:.6g}" if isinstance(value, float) else str(value))
 
 
 def _flat(answer: pl.DataFrame) -> pl.DataFrame:

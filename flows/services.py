@@ -123,7 +123,7 @@ def _children() -> Generator[list[Child]]:
 
 def _stop(children: Sequence[Child]) -> None:
     """End the children and all their descendants: politely first, then not."""
-    family = [process for child in children for process in _with_descendants(child.process.pid)]
+    family = [process for child in children for process in _family_of(child.process.pid)]
     for process in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -134,12 +134,14 @@ def _stop(children: Sequence[Child]) -> None:
     psutil.wait_procs(alive, timeout=STOP_S)
 
 
-def _with_descendants(pid: int) -> list[psutil.Process]:
-    try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
+def _family_of(pid: int) -> set[psutil.Process]:
+    """All processes of a child's session, also where the child itself is over, and below them."""
+    found: set[psutil.Process] = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            if os.getsid(process.pid) == pid:
+                found |= {process, *process.children(recursive=True)}
+    return found
 
 
 @contextlib.contextmanager

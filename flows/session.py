@@ -28,13 +28,21 @@ class Session:
         self.device = device
         self.failures: dict[str, str] = {}  # reference -> why it could not be measured
         self.n_new_units = 0
+        self._ids: dict[str, str] = {}
         self._sources: dict[str, Source] = {}
         self._loaded: tuple[str, CausalLM] | None = None
+
+    def model_id(self, ref: str) -> str:
+        """The id of a model, resolved once; a hub model is not downloaded for it."""
+        if ref not in self._ids:
+            self._ids[ref] = sources.model_id_of(ref)
+        return self._ids[ref]
 
     def source(self, ref: str) -> Source:
         """The checked files of a model, looked up once."""
         if ref not in self._sources:
             self._sources[ref] = sources.find(ref)
+            self._ids[ref] = self._sources[ref].model_id
         return self._sources[ref]
 
     def measure(self, ref: str) -> str:
@@ -54,11 +62,13 @@ class Session:
 
     def is_complete(self) -> bool:
         """Whether nothing of any target needs a model to run; a model in error is not complete."""
+        order = in_order(self.targets)
         try:
-            for ref in in_order(self.targets):
+            # Files are looked at last: until then nothing is downloaded.
+            if any(self.pending(ref) for ref in order):
+                return False
+            for ref in order:
                 self._check_against_bases(ref)
-                if self.pending(ref):
-                    return False
         except (BadInput, ConnectionError):
             return False
         return True
@@ -75,24 +85,24 @@ class Session:
         """Declare a target's comparisons and compute its distances; how many were new."""
         if target.model in self.failures or target.model == target.base:
             return 0
-        derivative_id = self.source(target.model).model_id
+        derivative_id = self.model_id(target.model)
         others = {r: ref for r, ref in target.others().items() if ref not in self.failures}
         self.lake.add_comparisons(
             {
                 "derivative_id": derivative_id,
                 "role": role,
-                "model_id": self.source(ref).model_id,
-                "declared_by": "zoo" if self.source(target.model).kind == "zoo" else "cli",
+                "model_id": self.model_id(ref),
+                "declared_by": "zoo" if target.model.startswith(sources.ZOO_PREFIX) else "cli",
             }
             for role, ref in others.items()
-            if self.source(ref).model_id != derivative_id
+            if self.model_id(ref) != derivative_id
         )
         groups = ledger.groups({"derivative": target.model, **others})
         return sum(self._distances_of(group) for group in groups)
 
     def _distances_of(self, group: dict[str, str]) -> int:
         base = group["base"]
-        ids = {role: self.source(ref).model_id for role, ref in group.items()}
+        ids = {role: self.model_id(ref) for role, ref in group.items()}
         modes: tuple[Mode, Mode] = ("free", "forced")
         n_new = 0
         for mode in modes:
@@ -111,7 +121,7 @@ class Session:
         return n_new
 
     def _template_job(self, ref: str, base: str, mode: Mode) -> run.Job:
-        model_id = self.source(ref).model_id
+        model_id = self.model_id(ref)
         free = run.own_jobs(model_id, self.settings)[1]
         if mode == "free":
             return free
@@ -119,7 +129,7 @@ class Session:
 
     def _jobs(self, ref: str) -> list[run.Job]:
         """All that can be asked of a model now: its own, and forced on its bases' texts."""
-        model_id = self.source(ref).model_id
+        model_id = self.model_id(ref)
         jobs = run.own_jobs(model_id, self.settings)
         for base in bases_read_by(ref, self.targets):
             if base not in self.failures and (texts := self._texts(base)) is not None:
@@ -128,8 +138,10 @@ class Session:
 
     def _texts(self, base: str) -> dict[str, str] | None:
         """A base's greedy texts, once they are all in the lake."""
-        free = run.own_jobs(self.source(base).model_id, self.settings)[1]
-        return ledger.texts(self.lake, free) if self._is_complete(free) else None
+        free = run.own_jobs(self.model_id(base), self.settings)[1]
+        if not self._is_complete(free):
+            return None
+        return ledger.texts(self.lake, free.measurement.measurement_id)
 
     def _measure_jobs(self, ref: str, source: Source) -> None:
         seen: set[str] = set()
@@ -180,9 +192,14 @@ class Session:
         """Whether a job had begun: then its own attempt says why it ended."""
         return self._loaded is not None and self._loaded[0] == ref
 
+    def note(self, ref: str, error: BaseException | None) -> None:
+        """Keep why a model could not be measured, if nothing has said so yet."""
+        if error is not None:
+            self.failures.setdefault(ref, ledger.outcome_of(error)[1])
+
     def _fail(self, ref: str, error: BaseException, *, is_recorded: bool = False) -> None:
         if not isinstance(error, ConnectionError | TimeoutError):  # those are tried again
-            self.failures[ref] = ledger.outcome_of(error)[1]
+            self.note(ref, error)
         if not is_recorded:
             ledger.record_failure(self.lake, ref, self.device, error)
 

@@ -9,6 +9,7 @@ from typing import Any
 from flows import ledger
 from measure.errors import BadInput
 from measure.records import Mode
+from measure.request import Measurement, text_set_sha256
 from warehouse.lake import Lake
 
 
@@ -30,6 +31,9 @@ class Taken:
         )
 
 
+WHERE = {"host", "device"}  # of a measurement's line: they belong to its attempt
+
+
 def take(path: Path) -> Taken:
     """Append a file's units, then the distances its comparisons now allow.
 
@@ -44,15 +48,21 @@ def take(path: Path) -> Taken:
             for _, line in lines
             if line["line"] in {"measurement", "discard"}
         }
+        new: set[str] = set()
         for number, line in _surviving(lines):
             try:
+                before = taken.n_units
                 taken = _take_line(lake, line, taken, batch_sizes)
+                if taken.n_units > before:
+                    new.add(line["measurement_id"])
             except (KeyError, TypeError) as error:
                 raise BadInput(
                     f"{str(path)!r}, line {number}: {error} is not what `python -m measure` "
                     "writes: give the file of its --out"
                 ) from error
-        return replace(taken, n_distances=_measure_distances(lake, [line for _, line in lines]))
+        content = [line for _, line in lines]
+        _note_attempts(lake, content, new)
+        return replace(taken, n_distances=_measure_distances(lake, content))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -61,9 +71,8 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{str(path)!r} cannot be read ({error}): give a JSON-lines file") from error
-    for number, line in enumerate(text.splitlines(keepends=True), start=1):
-        if not line.endswith("\n"):
-            return
+    # JSON may hold other line separators inside its strings; only a newline ends a line.
+    for number, line in enumerate(text.split("\n")[:-1], start=1):
         try:
             value = json.loads(line)
         except json.JSONDecodeError as error:
@@ -98,14 +107,17 @@ def _take_line(
             lake.add_comparisons([{**content, "declared_by": "take"}])
         case "measurement":
             models = content.pop("models")
+            _refuse_changed(content, models)
             content["batch_size"] = batch_sizes[content["measurement_id"]]
-            lake.plan(content, models)
+            row = {name: value for name, value in content.items() if name not in WHERE}
+            lake.plan(row, models)
         case "unit":
             is_new = lake.append_unit(
                 content["measurement_id"],
                 content["unit"],
                 {content["table"]: content["records"]},
                 content["duration_s"],
+                batch_size=batch_sizes[content["measurement_id"]],
             )
             if not is_new:
                 return replace(taken, n_known=taken.n_known + 1)
@@ -118,6 +130,43 @@ def _take_line(
         case other:
             raise KeyError(f"line kind {other!r}")
     return taken
+
+
+def _refuse_changed(row: dict[str, Any], models: dict[str, str]) -> None:
+    """A measurement's id is the hash of its inputs; one that is not would hide the real one."""
+    options = json.loads(row["options"])
+    inputs = (
+        "method", "method_version", "prompt_set", "prompt_set_sha256", "dtype", "backend",
+        "device_kind", "replicate", "text_sha256",
+    )  # fmt: skip
+    measurement = Measurement(
+        models=models,
+        options=options,
+        seeds=tuple(row["seeds"]),
+        units=(),
+        **{name: row[name] for name in inputs},
+    )
+    if measurement.measurement_id != row["measurement_id"]:
+        raise BadInput(
+            f"measurement {row['measurement_id']!r} is not the hash of its inputs: the file was "
+            "changed after it was measured; measure again"
+        )
+
+
+def _note_attempts(lake: Lake, lines: list[dict[str, Any]], new: set[str]) -> None:
+    """Where the measurements that brought something new were made."""
+    labels = {line["model_id"]: line["label"] for line in lines if line["line"] == "model"}
+    for line in lines:
+        if line["line"] == "measurement" and line["measurement_id"] in new:
+            attempt = lake.start_attempt(
+                model_ref=labels.get(line["models"]["model"], line["models"]["model"]),
+                device=line["device"],
+                host=line["host"],
+                measurement_id=line["measurement_id"],
+                method=line["method"],
+                batch_size=line["batch_size"],
+            )
+            lake.end_attempt(attempt, "done")
 
 
 def _note_failure(lake: Lake, model_ref: str, reason: str) -> int:
@@ -136,24 +185,44 @@ def _note_failure(lake: Lake, model_ref: str, reason: str) -> int:
 
 def _measure_distances(lake: Lake, lines: list[dict[str, Any]]) -> int:
     """Distances of the file's comparisons, from its own templates that are complete."""
-    by_model: dict[tuple[str, str], dict[str, Any]] = {}
-    for line in lines:
-        if line["line"] == "measurement" and line["method"] == "template":
-            mode = json.loads(line["options"])["mode"]
-            by_model[line["models"]["model"], mode] = line
-    modes: tuple[Mode, Mode] = ("free", "forced")
+    templates = [
+        line
+        for line in lines
+        if line["line"] == "measurement"
+        and line["method"] == "template"
+        and lake.is_complete(line["measurement_id"])
+    ]
     n_new = 0
     for group in _groups(lines):
-        for mode in modes:
-            found = {role: by_model.get((model_id, mode)) for role, model_id in group.items()}
-            present = {role: line for role, line in found.items() if line is not None}
-            inputs = {role: line["measurement_id"] for role, line in present.items()}
-            if len(present) < len(group) or not all(map(lake.is_complete, inputs.values())):
-                continue
-            prompts = (present["base"]["prompt_set"], present["base"]["prompt_set_sha256"])
-            ref = group.get("derivative") or group["teacher"]
-            n_new += ledger.measure_distances(lake, group, inputs, prompts, mode, ref=ref)
+        ref = group.get("derivative") or group["teacher"]
+        own = [t for t in templates if t["text_sha256"] is None]
+        for base in (t for t in own if t["models"]["model"] == group["base"]):
+            texts = text_set_sha256(ledger.texts(lake, base["measurement_id"]))
+            modes: dict[Mode, str | None] = {"free": None, "forced": texts}
+            for mode, text_sha256 in modes.items():
+                inputs = _inputs(templates, group, base, text_sha256)
+                if len(inputs) == len(group):
+                    prompts = (base["prompt_set"], base["prompt_set_sha256"])
+                    n_new += ledger.measure_distances(lake, group, inputs, prompts, mode, ref=ref)
     return n_new
+
+
+PROTOCOL = ("prompt_set_sha256", "dtype", "device_kind", "backend", "method_version", "replicate")
+
+
+def _inputs(
+    templates: list[dict[str, Any]],
+    group: dict[str, str],
+    base: dict[str, Any],
+    text_sha256: str | None,
+) -> dict[str, str]:
+    """Measurement ids by role: the base's protocol, and the same given text (None: its own)."""
+    alike = {
+        t["models"]["model"]: t["measurement_id"]
+        for t in templates
+        if t["text_sha256"] == text_sha256 and all(t[name] == base[name] for name in PROTOCOL)
+    }
+    return {role: alike[model_id] for role, model_id in group.items() if model_id in alike}
 
 
 def _groups(lines: list[dict[str, Any]]) -> Iterator[dict[str, str]]:

@@ -14,6 +14,7 @@ Out come JSON lines: `model`, `comparison`, `measurement`, a `unit` with all its
 
 import argparse
 import json
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -36,7 +37,8 @@ class Journal:
     def __init__(self, path: Path | None) -> None:
         self._file: IO[str]
         self.units: dict[str, dict[str, list[dict[str, Any]]]] = {}
-        self._written: set[str] = set()
+        self.batch_sizes: dict[str, int] = {}  # of measurements begun, as they had come down to
+        self._written: set[tuple[str, ...]] = set()
         if path is None:
             self._file = sys.stdout
             return
@@ -61,7 +63,10 @@ class Journal:
             units = self.units.setdefault(line["measurement_id"], {})
             units[line["unit"]] = line["records"]
         elif line["line"] == "discard":
-            self.units.pop(line["measurement_id"], None)
+            discarded = self.units.pop(line["measurement_id"], {})
+            self._written -= {("unit", line["measurement_id"], unit) for unit in discarded}
+        if line["line"] in {"measurement", "discard"}:
+            self.batch_sizes[line["measurement_id"]] = line["batch_size"]
         self._written.add(_key(line))
 
     def write(self, line: dict[str, Any]) -> None:
@@ -78,9 +83,9 @@ class Journal:
         return {record["prompt_id"]: record["text"] for unit in units for record in unit}
 
 
-def _key(line: Mapping[str, Any]) -> str:
+def _key(line: Mapping[str, Any]) -> tuple[str, ...]:
     named = ("line", "measurement_id", "unit", "model_id", "derivative_id", "role", "model_ref")
-    return json.dumps([line.get(name) for name in named])
+    return tuple(str(line[name]) for name in named if name in line)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -98,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BadInput as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    except (json.JSONDecodeError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, TypeError) as error:
         sys.stderr.write(f"error: {given.out} cannot be continued ({error}): give another --out\n")
         return 2
     failures = _measure_all(request, settings, journal)
@@ -126,6 +131,7 @@ def _settings(request: dict[str, Any]) -> run.Settings:
     batch_size = request.get("batch_size", 20)
     if not isinstance(batch_size, int) or batch_size < 1:
         raise BadInput(f"batch_size {batch_size!r} is no whole number of 1 or more")
+    models.check_device(_device(request))
     return run.Settings(
         bank=prompts.load(request.get("bank", "bank512")),
         canonical=prompts.load(request.get("prompts", "canonical40")),
@@ -156,6 +162,9 @@ def _measure_all(
     for ref in ordered:
         try:
             source = sources.find(ref)
+            if base_ref in ids and ref in models_asked and ref != base_ref:
+                texts_of_bank = [prompt.text for prompt in settings.bank.prompts]
+                models.refuse_unlike_base(source, sources.find(str(base_ref)), texts_of_bank)
             model = models.load(source, device=_device(request), dtype=settings.dtype)
             journal.write({"line": "model", **asdict(model.card)})
             ids[ref] = source.model_id
@@ -166,21 +175,25 @@ def _measure_all(
                 texts = journal.texts(own[1])
             if texts is not None:
                 _measure(model, run.forced_job(source.model_id, settings, texts), journal)
-        except (BadInput, OutOfMemory, ConnectionError) as error:
-            failures[ref] = str(error)
-            journal.write({"line": "failure", "model_ref": ref, "reason": str(error)})
+        except Exception as error:  # noqa: BLE001  whatever it is, the others go on
+            ids.pop(ref, None)
+            plain = isinstance(error, BadInput | OutOfMemory | ConnectionError)
+            reason = " ".join(str(error).split())
+            failures[ref] = reason if plain else f"{type(error).__name__}: {reason}"
+            journal.write({"line": "failure", "model_ref": ref, "reason": failures[ref]})
     _write_comparisons(request, ids, journal)
     return failures
 
 
 def _measure(model: models.CausalLM, job: run.Job, journal: Journal) -> None:
     """All units of a job; out of memory starts it again at half the batch."""
+    measurement_id = job.measurement.measurement_id
+    if measurement_id in journal.batch_sizes:
+        job = job.with_batch_size(journal.batch_sizes[measurement_id])
     while True:
         measurement = job.measurement
-        measurement_id = measurement.measurement_id
-        journal.write(
-            {"line": "measurement", "models": dict(measurement.models), **measurement.row()}
-        )
+        line = {"line": "measurement", "models": dict(measurement.models), **measurement.row()}
+        journal.write(line | {"host": socket.gethostname(), "device": str(model.device)})
         try:
             _measure_units(model, job, journal)
             return

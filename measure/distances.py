@@ -13,21 +13,27 @@ SB compares different prompts and so measures prompt variance; the sign-flip flo
 the distance is. Both are reported. Source: Coslett 2026; the two floors are OUR DEFINITION.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 
 from measure.intervals import bootstrap_interval, sign_flip_null
 from measure.records import Mode, OtherRole, PromptTemplate, TemplateDistance
 from measure.request import Measurement
 
+if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
+    from jaxtyping import Float
+
+    Templates = Float[NDArray[np.float64], "prompts k"]
+
 METHOD = "template_distance"
 VERSION = 1  # raise it when a number changes: it is part of a measurement's id
 MAX_ZERO_GAP_FRAC = 0.01
 N_HALF_SPLITS = 5
-Templates = Float[NDArray[np.float64], "prompts k"]
 
 
 def plan(

@@ -14,19 +14,25 @@ Source: Coslett 2026 (family-graded scars); the fit is OUR DEFINITION: plain lea
 is excluded by the published shares of G_1.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from numpy.typing import NDArray
 
 from measure.models import CausalLM
 from measure.prompts import Prompt, PromptSet
 from measure.records import Mode, PromptTemplate
 from measure.request import Measurement, text_set_sha256
+
+if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
+    from jaxtyping import Float
+
+    Gaps = Float[NDArray[np.float64], "tokens k"]
 
 METHOD = "template"
 VERSION = 1  # raise it when a number changes: it is part of a measurement's id
@@ -37,7 +43,6 @@ BLOCK_TOKENS = 8
 N_SPLITS = 100
 PROMPTS_PER_UNIT = 20
 Progress = Callable[[int], None]
-Gaps = Float[NDArray[np.float64], "tokens k"]
 
 
 def plan(
@@ -63,6 +68,7 @@ def plan(
         options={
             "mode": "free" if texts is None else "forced",
             "ppp_fit": "ml",
+            "logit_dtype": "float32",
             "k": K,
             "max_new_tokens": MAX_NEW_TOKENS,
             "min_tokens": MIN_TOKENS,

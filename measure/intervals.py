@@ -1,17 +1,22 @@
 """Intervals by bootstrap, nulls by sign flips: seeded, vectorised, the unit named by the caller."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
+    from jaxtyping import Float
+
+    Sample = Float[NDArray[np.float64], "units dims"]
 
 N_RESAMPLES = 10_000
 # Resamples held at once: 500 of 40 prompts by 20 gaps are 3 MB.
 CHUNK = 500
 SEED = 42
-
-Sample = Float[NDArray[np.float64], "units dims"]
 
 
 def bootstrap_interval(

@@ -5,17 +5,18 @@ unembedding, then the model's own scale and soft-cap. bf16 logits near 20 are go
 which makes a third of the top-20 gaps exactly 0.
 """
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import torch
-from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import (
@@ -31,6 +32,9 @@ from measure.errors import BadInput, OutOfMemory
 from measure.records import ModelCard
 from measure.request import sha256_of
 from measure.sources import FAMILIES, Source, safetensors_header
+
+if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
+    from jaxtyping import Bool, Float, Int
 
 transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
@@ -124,9 +128,9 @@ class CausalLM:
             return whole[len(before) :]
         return str(self.tokenizer.decode(list(new_ids), clean_up_tokenization_spaces=False))
 
-    def pad(self, rows: Sequence[Sequence[int]], side: str = "right") -> Batch:
-        """Pad rows of ids to the longest; the pad value is masked, so any valid id serves."""
-        longest = max(len(row) for row in rows)
+    def pad(self, rows: Sequence[Sequence[int]], side: str = "right", extra: int = 0) -> Batch:
+        """Pad rows of ids to the longest and `extra` more; pads are masked, so any id serves."""
+        longest = max(len(row) for row in rows) + extra
         ids = torch.zeros((len(rows), longest), dtype=torch.long)
         mask = torch.zeros((len(rows), longest), dtype=torch.bool)
         for index, row in enumerate(rows):
@@ -209,6 +213,17 @@ def _out_of_memory_named(batch_size: int) -> Generator[None]:
         raise
 
 
+def check_device(device: str) -> None:
+    """Refuse a device that this machine does not have, before anything long begins."""
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise BadInput(
+            f"device {device!r} cannot be used here ({_one_line(error, 80)}): give `cpu`"
+            + (" or `cuda:0`" if torch.cuda.is_available() else "")
+        ) from error
+
+
 def pick_device() -> str:
     """The first GPU if there is one, else the CPU."""
     return "cuda:0" if torch.cuda.is_available() else "cpu"
@@ -247,7 +262,8 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
     model, info = loaded
     _refuse_missing(source, info)
     _refuse_not_finite(source, model)
-    model.eval().to(device)
+    with _out_of_memory_named(1):
+        model.eval().to(device)
     torch.set_num_threads(1 if model.num_parameters() < SMALL_PARAMS else THREADS)
     decoder = CausalLM(model, tokenizer, _card(source, model, tokenizer), device)
     _refuse_misfit_tokenizer(source, decoder)

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +62,34 @@ def find(ref: str) -> Source:
         return _gguf_source(ref, path)
     if path.is_dir():
         return _folder_source(ref, path, kind="local", label=path.resolve().name)
-    if ref.startswith((".", "/", "~")) or ref.count("/") > 1 or ".." in ref:
+    if (match := _hub_match(ref)) is None and ("/" in ref or ref.startswith((".", "~"))):
         raise BadInput(
             f"model {ref!r} is no folder on this machine: give a folder with config.json and "
             "safetensors, a .gguf file, `zoo:NAME`, or a hub id such as `org/name@revision`"
         )
-    if match := HUB_ID.fullmatch(ref):
+    if match is not None:
         return _hub_source(ref, match["repo"], match["revision"])
     raise BadInput(
         f"model {ref!r} is neither a folder, a .gguf file, `zoo:NAME` nor a hub id: "
         "a hub id looks like `org/name` or `org/name@revision`"
     )
+
+
+def model_id_of(ref: str) -> str:
+    """The id a model has, without downloading it: of a hub model only the commit is asked for."""
+    if not is_hub(ref):
+        return find(ref).model_id
+    from huggingface_hub import HfApi
+
+    match = _hub_match(ref)
+    assert match is not None, ref
+    with _hub_errors_named(ref):
+        info = HfApi().model_info(match["repo"], revision=match["revision"])
+    return f"{match['repo']}@{info.sha}"
+
+
+def _hub_match(ref: str) -> re.Match[str] | None:
+    return None if ".." in ref else HUB_ID.fullmatch(ref)
 
 
 def _zoo_source(ref: str) -> Source:
@@ -143,6 +161,7 @@ def _hub_errors_named(ref: str) -> Generator[None]:
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
+        HFValidationError,
         LocalEntryNotFoundError,
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
@@ -160,6 +179,8 @@ def _hub_errors_named(ref: str) -> Generator[None]:
             f"hub model {ref!r} does not exist at that name and revision, or is private: "
             "check the spelling, or set HF_TOKEN"
         ) from error
+    except HFValidationError as error:
+        raise BadInput(f"model {ref!r} is no valid hub id: give `org/name@revision`") from error
     except HfHubHTTPError as error:
         raise ConnectionError(
             f"the model hub answered {error.response.status_code} for {ref!r}: try later"
@@ -188,7 +209,8 @@ def _check_folder(ref: str, folder: Path) -> list[Path]:
         _refuse_truncated(ref, file)
     index = folder / "model.safetensors.index.json"
     if index.exists():
-        shards = {str(name) for name in _read_json(ref, index)["weight_map"].values()}
+        weight_map: dict[str, str] = _read_json(ref, index).get("weight_map", {})
+        shards = set(weight_map.values())
         missing = sorted(shards - {file.name for file in weights})
         if missing:
             raise BadInput(
@@ -209,6 +231,10 @@ def read_config(ref: str, folder: Path) -> dict[str, Any]:
 def _read_json(ref: str, path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(
+            f"model {ref!r}: {path.name!r} cannot be read ({error.strerror}): check its rights"
+        ) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BadInput(
             f"model {ref!r}: {path.name!r} is no valid JSON ({error}): download it again"
@@ -320,13 +346,13 @@ def is_hub(ref: str) -> bool:
     """Whether a reference can only mean a repository of the hub."""
     path = Path(ref).expanduser()
     is_local = ref.startswith(ZOO_PREFIX) or path.suffix == ".gguf" or path.exists()
-    return not is_local and HUB_ID.fullmatch(ref) is not None
+    return not is_local and _hub_match(ref) is not None
 
 
 def _hub_size(ref: str) -> Size:
     from huggingface_hub import HfApi
 
-    match = HUB_ID.fullmatch(ref)
+    match = _hub_match(ref)
     assert match is not None, ref
     with _hub_errors_named(ref):
         info = HfApi().model_info(match["repo"], revision=match["revision"], files_metadata=True)
@@ -354,7 +380,13 @@ def _is_part_of_model(file: Path) -> bool:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256, hex, of a file's bytes."""
+    """SHA-256, hex, of a file's bytes; read again only when the file has changed."""
+    found = path.stat()
+    return _file_sha256(path, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _file_sha256(path: Path, *_state: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

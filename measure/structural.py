@@ -13,16 +13,21 @@ same weights in other batch sizes and another order, stored beside tau as `tau_r
 OUR DEFINITION of the undisclosed observable of Coslett 2026 (family-graded scars).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from measure.models import CausalLM
 from measure.prompts import Prompt, PromptSet
 from measure.records import Site, StructuralTau
 from measure.request import DEFAULT_SEEDS, Measurement
+
+if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
+    from jaxtyping import Bool, Float
 
 METHOD = "structural"
 VERSION = 1  # raise it when a number changes: it is part of a measurement's id
@@ -71,13 +76,17 @@ def resultant_length(
 
 
 def tau_of(
-    model: CausalLM, prompts: Sequence[Prompt], batch_size: int, progress: Progress
+    model: CausalLM,
+    prompts: Sequence[Prompt],
+    batch_size: int,
+    progress: Progress,
+    extra_pads: int = 0,
 ) -> dict[str, tuple[float, float]]:
     """(tau at A, tau at B) of each prompt, by prompt id."""
     found: dict[str, tuple[float, float]] = {}
     for start in range(0, len(prompts), batch_size):
         chunk = prompts[start : start + batch_size]
-        batch = model.pad([model.encode(prompt.text) for prompt in chunk])
+        batch = model.pad([model.encode(prompt.text) for prompt in chunk], extra=extra_pads)
         states = model.states(batch)
         counted = batch.mask.clone()
         counted[:, 0] = False
@@ -89,8 +98,8 @@ def tau_of(
 
 
 def rerun_batch_size(batch_size: int) -> int:
-    """Another batch size, so that padding and the order of summation really differ."""
-    return 2 if batch_size == 1 else max(1, batch_size // 2 - 1)
+    """Another batch size, never a larger one: what fits the first time fits again."""
+    return max(1, batch_size // 2 - 1)
 
 
 def measure_unit(
@@ -102,7 +111,8 @@ def measure_unit(
     n_tokens = {prompt.prompt_id: len(model.encode(prompt.text)) - 1 for prompt in drawn}
     usable = [prompt for prompt in drawn if n_tokens[prompt.prompt_id] > 0]
     first = tau_of(model, usable, batch_size, progress)
-    again = tau_of(model, usable[::-1], rerun_batch_size(batch_size), progress)
+    # One more pad column, so that shapes differ even where both runs go one by one.
+    again = tau_of(model, usable[::-1], rerun_batch_size(batch_size), progress, extra_pads=1)
     for position, prompt in enumerate(drawn):
         for index, site in enumerate(SITES):
             taus = [run.get(prompt.prompt_id, (np.nan, np.nan))[index] for run in (first, again)]

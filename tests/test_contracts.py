@@ -61,7 +61,20 @@ def test_a_plans_row_has_the_columns_of_its_table():
 def test_a_role_imports_without_the_others(package):
     """`measure` must work with torch and transformers alone, `warehouse` without either."""
     banned = {
-        "measure": ("duckdb", "prefect", "streamlit", "polars", "pyarrow"),
+        "measure": (
+            "duckdb",
+            "prefect",
+            "streamlit",
+            "polars",
+            "pyarrow",
+            "jaxtyping",
+            "rich",
+            "psutil",
+            "pydantic",
+            "platformdirs",
+            "warehouse",
+            "flows",
+        ),
         "warehouse": ("torch", "transformers", "prefect", "streamlit"),
     }[package]
     modules = {"measure": "measure.__main__", "warehouse": "warehouse.workbench, warehouse.checks"}

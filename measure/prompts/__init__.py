@@ -46,7 +46,7 @@ def load(name: str) -> PromptSet:
         raise BadInput(f"prompt set {name!r} does not exist: give one of {known}, or a .jsonl file")
     prompts = tuple(
         _parse(name, number, line)
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1)
         if line.strip()
     )
     if not prompts:

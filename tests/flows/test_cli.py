@@ -45,6 +45,8 @@ def test_every_command_has_help(capsys):
         (["measure", "x", "--seeds", "one"], "seed 'one' is not a whole number"),
         (["measure", "x", "--batch-size", "0"], "batch size 0 is under 1"),
         (["measure", "x", "--bank", "gone"], "prompt set 'gone' does not exist"),
+        (["measure", "zoo:llama-base", "--device", "cuda:99"], "device 'cuda:99' cannot be used"),
+        (["sql", "select 1", "--out", "/nowhere/x.csv"], "'/nowhere/x.csv' cannot be written"),
     ],
 )
 def test_bad_usage_is_one_line_and_code_2(home, capsys, arguments, said):
@@ -103,6 +105,20 @@ def test_numbers_have_three_digits():
     assert [report.number(v) for v in (None, 0.12345, 12.34, 1234.5, -0.001234)] == [
         "-", "0.123", "12.3", "1,234", "-0.00123",
     ]  # fmt: skip
+
+
+def test_a_port_that_is_none(home, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["up", "--port", "99999"])
+    assert caught.value.code == cli.BAD_USAGE
+    assert "is no whole number from 1 to 65535" in capsys.readouterr().err
+
+
+def test_names_are_never_markup(home, capsys):
+    Lake.open().close()
+    assert cli.main(["sql", "select 'model[/b]' as \"x[/i]\""]) == 0
+    table = capsys.readouterr().out
+    assert "model[/b]" in table and "x[/i]" in table
 
 
 def test_a_run_over_good_and_bad_models(home, model_folder, tmp_path):

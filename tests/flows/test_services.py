@@ -136,7 +136,9 @@ def test_a_taken_port_is_one_line(home, capsys):
 def test_a_child_that_ends_by_itself_ends_the_others_and_says_where_to_look(home):
     log = Path(home) / "x.log"
     log.parent.mkdir(parents=True)
-    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    sleeper = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True
+    )
     over = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
     over.wait()
     with (
@@ -148,6 +150,25 @@ def test_a_child_that_ends_by_itself_ends_the_others_and_says_where_to_look(home
         children += [services.Child("page", sleeper, log), services.Child("worker", over, log)]
         services._watch(children, {})
     sleeper.wait(timeout=5)  # would hang for a minute if it had been left
+
+
+def test_what_a_dead_child_had_started_ends_too(home, tmp_path):
+    code = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "print(child.pid, flush=True)\n"
+    )
+    log = tmp_path / "x.log"
+    with pytest.raises(ConnectionError), services._children() as children:
+        with log.open("wb") as output:
+            over = subprocess.Popen(
+                [sys.executable, "-c", code], stdout=output, start_new_session=True
+            )
+        over.wait()
+        orphan = psutil.Process(int(log.read_text()))
+        children.append(services.Child("worker", over, log))
+        services._watch(children, {})
+    assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
 
 
 def test_no_word_of_a_server_that_is_gone(home):

@@ -216,6 +216,57 @@ def test_out_of_memory_restarts_the_measurement_at_half_the_batch(home, model_fo
     assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
 
 
+class Room:
+    """A device that runs out of memory once, at its second unit, for more than 10 prompts."""
+
+    def __init__(self, monkeypatch):
+        self.n_calls = 0
+        real = models.CausalLM.states
+
+        def states(model, batch, cache=None):
+            self.n_calls += 1
+            # A unit of 32 prompts in batches of 20 and 9 takes 2 + 4 calls: 7 is in the second.
+            if self.n_calls >= 7 and len(batch.ids) > 10:
+                raise OutOfMemory(len(batch.ids))
+            return real(model, batch, cache)
+
+        monkeypatch.setattr(models.CausalLM, "states", states)
+
+
+def test_units_before_the_memory_ran_out_are_measured_again_here(home, model_folder, monkeypatch):
+    target = Target(model=str(model_folder("llama")))
+    with Lake.open() as lake:
+        session = Session(lake, [target], SETTINGS, "cpu")
+        models.load(session.source(target.model), device="cpu")
+        Room(monkeypatch)
+        session.measure(target.model)
+        assert lake.query("select distinct batch_size from measurement").rows() == [(10,)]
+    assert read.mart("run")["state"].to_list() == ["complete", "complete"]
+    assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
+
+
+def test_units_before_the_memory_ran_out_are_measured_again_elsewhere(
+    home, model_folder, tmp_path, monkeypatch
+):
+    request, out = tmp_path / "request.json", tmp_path / "records.jsonl"
+    request.write_text(json.dumps({"models": [str(model_folder("llama"))], "seeds": [0, 1]}))
+    real = models.load
+
+    def load(*arguments, **named):
+        model = real(*arguments, **named)
+        Room(monkeypatch)
+        return model
+
+    monkeypatch.setattr(models, "load", load)
+    assert alone.main([str(request), "--out", str(out)]) == 0
+    lines = [json.loads(line) for line in out.read_text().split("\n") if line]
+    kinds = [line["line"] for line in lines if line["line"] in {"unit", "discard"}]
+    assert kinds[:4] == ["unit", "discard", "unit", "unit"]
+    taking.take(out)
+    assert set(read.mart("run")["state"]) == {"complete"}
+    assert set(read.table("measurement").filter(method="structural")["batch_size"]) == {10}
+
+
 def test_a_model_that_never_fits_is_refused_in_one_line(home, model_folder, monkeypatch):
     def states(self, batch, cache=None):
         raise OutOfMemory(len(batch.ids))
@@ -281,6 +332,68 @@ def test_a_file_that_measure_did_not_write_is_refused(home, tmp_path, content):
     file.write_text(content)
     with pytest.raises(BadInput, match=r"line 1"):
         taking.take(file)
+
+
+def test_forced_templates_pair_only_on_the_same_text(home, model_folder, tmp_path):
+    """Two requests that swap base and reference, in one file: each triangle keeps its own text."""
+    one, two = str(model_folder("llama")), str(model_folder("qwen2", 5))
+    lines = ""
+    for number, (base, reference) in enumerate([(one, two), (two, one)]):
+        request, out = tmp_path / f"{number}.json", tmp_path / f"{number}.jsonl"
+        derivative = str(model_folder("llama", 1) if base == one else model_folder("qwen2", 6))
+        fields = {"models": [derivative], "base": base, "reference": reference, "seeds": [0]}
+        request.write_text(json.dumps(fields))
+        assert alone.main([str(request), "--out", str(out)]) == 0
+        lines += out.read_text()
+    both = tmp_path / "both.jsonl"
+    both.write_text(lines)
+    assert taking.take(both).n_distances == 4
+    with Lake.open() as lake:
+        texts = lake.query(
+            "select d.measurement_id, count(distinct m.text_sha256) as n "
+            "from measurement as d, unnest(json_extract_string(d.options, '$.inputs.*')) as i(id) "
+            "inner join measurement as m on m.measurement_id = i.id "
+            "where d.method = 'template_distance' and d.options like '%forced%' group by all"
+        )
+    assert texts["n"].to_list() == [1, 1]
+
+
+def test_line_separators_inside_a_text_end_no_line(home, model_folder, tmp_path):
+    request, out = tmp_path / "request.json", tmp_path / "records.jsonl"
+    request.write_text(json.dumps({"models": [str(model_folder("llama"))], "seeds": [0]}))
+    assert alone.main([str(request), "--out", str(out)]) == 0
+    lines = [json.loads(line) for line in out.read_text().split("\n") if line]
+    texts = next(line for line in lines if line.get("table") == "prompt_template")
+    texts["records"][0]["text"] = "a\u2028b\u0085c"
+    out.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    assert taking.take(out).n_units == sum(line["line"] == "unit" for line in lines)
+
+
+def test_a_measurement_whose_inputs_were_changed_is_refused(home, model_folder, tmp_path):
+    request, out = tmp_path / "request.json", tmp_path / "records.jsonl"
+    request.write_text(json.dumps({"models": [str(model_folder("llama"))], "seeds": [0]}))
+    assert alone.main([str(request), "--out", str(out)]) == 0
+    out.write_text(out.read_text().replace('"dtype": "float32"', '"dtype": "bfloat16"'))
+    with pytest.raises(BadInput, match="is not the hash of its inputs"):
+        taking.take(out)
+
+
+def test_a_base_of_another_width_is_refused_elsewhere_too(home, model_folder, tmp_path, capsys):
+    request = tmp_path / "request.json"
+    wide = str(model_folder("llama", hidden_size=32))
+    fields = {"models": [str(model_folder("llama"))], "base": wide, "seeds": [0]}
+    request.write_text(json.dumps(fields))
+    assert alone.main([str(request), "--out", str(tmp_path / "out.jsonl")]) == 1
+    assert "has width 32" in capsys.readouterr().err
+    assert "comparison" not in (tmp_path / "out.jsonl").read_text()
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nonsense"])
+def test_a_device_that_is_not_there_is_bad_usage(home, tmp_path, capsys, device):
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps({"models": ["./x"], "device": device}))
+    assert alone.main([str(request)]) == 2
+    assert f"device '{device}' cannot be used here" in capsys.readouterr().err
 
 
 def test_bases_come_first_and_read_each_others_text():

@@ -158,6 +158,7 @@ def test_the_size_is_known_before_anything_is_downloaded(hub, tmp_path):
         ("org/tiny@v9", "BadInput", "does not exist at that name and revision"),
         ("org/gated", "BadInput", "is gated: accept its terms"),
         ("org/pickles", "BadInput", "holds only pickle checkpoints"),
+        ("org/a--b", "BadInput", "is no valid hub id"),
         ("org/broken", "ConnectionError", "the model hub answered 500"),
     ],
 )

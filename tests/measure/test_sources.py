@@ -37,6 +37,7 @@ def test_parameters_are_counted_from_headers(model_folder):
 def test_only_a_name_with_one_slash_can_be_of_the_hub(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert sources.is_hub("org/name") and sources.is_hub("org/name@v1.0")
+    assert sources.is_hub("org/name@refs/pr/1")
     (tmp_path / "org" / "name").mkdir(parents=True)
     assert not sources.is_hub("org/name")  # a folder of that name is meant
     assert not any(map(sources.is_hub, ["zoo:llama-base", "x.gguf", "a/b/c", "../name", "name"]))

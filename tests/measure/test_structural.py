@@ -86,7 +86,23 @@ def test_the_rerun_is_in_other_batches_and_agrees_to_rounding(model):
     records = list(structural.measure_unit(model, bank, "seed-0", 8, NO_BAR))
     differences = np.array([record.tau - record.tau_rerun for record in records])
     assert np.linalg.norm(differences) < 1e-4  # the gate of eps_measured
-    assert all(structural.rerun_batch_size(n) != n for n in range(1, 65))
+    assert all(1 <= structural.rerun_batch_size(n) < n for n in range(2, 65))
+
+
+def test_the_rerun_needs_no_more_room_than_the_run(model, monkeypatch):
+    """A device with room for one prompt gets its tau, and its rerun in other shapes."""
+    shapes = []
+    real = models.CausalLM.states
+
+    def states(self, batch, cache=None):
+        shapes.append(tuple(batch.ids.shape))
+        return real(self, batch, cache)
+
+    monkeypatch.setattr(models.CausalLM, "states", states)
+    list(structural.measure_unit(model, prompts.load("bank512"), "seed-0", 1, NO_BAR))
+    runs = shapes[:32], shapes[32:][::-1]
+    assert {rows for rows, _ in shapes} == {1}
+    assert all(again == once + 1 for (_, once), (_, again) in zip(*runs, strict=True))
 
 
 def test_a_prompt_of_one_token_has_no_tau_and_says_why(model):
