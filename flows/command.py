@@ -53,10 +53,10 @@ def _run_flow(targets: Sequence[Target], choice: Choice, device: str) -> dict[st
     environment.prepare(quiet=True)
     import httpx
 
-    from flows.measuring import SomeFailed, alone_without_server, measure_targets
+    from flows.measuring import SomeFailed, measure_targets, own_server_if_none
 
     try:
-        with alone_without_server(device, _say):
+        with own_server_if_none(device, _say):
             measure_targets(list(targets), choice)
     except SomeFailed as error:
         return error.failures

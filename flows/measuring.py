@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -15,8 +16,9 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.objects import State
 from prefect.concurrency.sync import concurrency
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows import environment
+from flows import environment, services
 from flows.choice import Choice
 from flows.session import Session
 from flows.targets import Target, in_order
@@ -114,38 +116,60 @@ def ensure_slot(device: str) -> None:
         client.upsert_global_concurrency_limit_by_name(slot_of(device), limit=1)
 
 
-def end_orphaned_servers() -> None:
-    """End embedded servers of this home whose process was killed; only under its process lock."""
-    for process in psutil.process_iter(["cmdline"]):
-        # Gone meanwhile, or somebody else's and so not of this home.
-        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            is_server = "prefect.server.api.server:create_app" in (process.info["cmdline"] or [])
-            if is_server and process.environ().get("PREFECT_HOME") == os.environ["PREFECT_HOME"]:
-                process.kill()
-
-
 @contextmanager
-def alone_without_server(device: str, tell: Callable[[str], None]) -> Generator[None]:
-    """Without a server, one process at a time may hold the home's devices.
+def own_server_if_none(device: str, tell: Callable[[str], None]) -> Generator[None]:
+    """Where no Prefect server is up, one for this run alone; one such run at a time in a home.
 
-    Prefect's embedded server dies with its process and never frees the slot of one that was
-    killed. The operating system frees this lock; who holds it may take such a slot back.
+    The operating system frees the lock of a run that was killed; who holds it may end the server
+    that the dead run left behind, and take back its slot of the device.
     """
     if os.environ.get("PREFECT_API_URL") or environment.running_server():
+        ensure_slot(device)
         yield
         return
-    lock = FileLock(home() / "prefect" / "embedded.lock")
-    (home() / "prefect").mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home() / "prefect" / "run.lock")
     try:
         lock.acquire(timeout=0)
     except LockTimeout:
         tell("another cicatrix process is measuring here: waiting for it to end")
         lock.acquire()
     with lock:
-        end_orphaned_servers()
-        ensure_slot(device)
-        with get_client(sync_client=True) as client:
-            client.update_global_concurrency_limit(
-                slot_of(device), GlobalConcurrencyLimitUpdate(active_slots=0)
-            )
-        yield
+        _end_orphaned_servers()
+        port = services.free_port()
+        url = f"http://{services.HOST}:{port}/api"
+        command = [sys.executable, "-m", "uvicorn", "--factory", SERVER, "--log-level", "error"]
+        # In a session of its own: a terminal's Ctrl-C must reach the measuring, which then still
+        # has a server to tell.
+        server = services.start(
+            "run server", [*command, "--host", services.HOST, "--port", str(port)], SERVER_SETTINGS
+        )
+        try:
+            services.wait_for(f"{url}/health", [server])
+            with temporary_settings({PREFECT_API_URL: url}):
+                ensure_slot(device)
+                _free_slot(device)
+                yield
+        finally:
+            services.stop([server])
+
+
+SERVER = "prefect.server.api.server:create_app"
+SERVER_SETTINGS = {"PREFECT_UI_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "ERROR"}
+
+
+def _end_orphaned_servers() -> None:
+    """End servers of this home whose run was killed; only under the lock of runs."""
+    for process in psutil.process_iter(["cmdline"]):
+        # Gone meanwhile, or somebody else's and so not of this home.
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            is_server = SERVER in (process.info["cmdline"] or [])
+            if is_server and process.environ().get("PREFECT_HOME") == os.environ["PREFECT_HOME"]:
+                process.kill()
+                process.wait(services.STOP_S)
+
+
+def _free_slot(device: str) -> None:
+    with get_client(sync_client=True) as client:
+        client.update_global_concurrency_limit(
+            slot_of(device), GlobalConcurrencyLimitUpdate(active_slots=0)
+        )

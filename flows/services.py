@@ -31,8 +31,8 @@ STOP_S = 10
 POLL_S = 0.3
 
 
-class Stopped(Exception):
-    """A child ended by itself; the others are stopped with it."""
+class Stopped(ConnectionError):
+    """A child ended by itself or never answered; the others are stopped with it."""
 
 
 @dataclass(slots=True)
@@ -55,9 +55,9 @@ class Child:
 
 def serve_dashboard(port: int) -> int:
     """Serve the dashboard until Ctrl-C; on a free port if the asked-for one is taken."""
-    chosen = port if _is_free(port) else _free_port()
+    chosen = port if _is_free(port) else free_port()
     with _children() as children:
-        children.append(_start("dashboard", _dashboard_command(chosen), {}))
+        children.append(start("dashboard", _dashboard_command(chosen), {}))
         return _watch(children, {"dashboard": f"http://{HOST}:{chosen}"})
 
 
@@ -74,10 +74,10 @@ def up(port: int, api_port: int) -> int:
     server = [sys.executable, "-m", "prefect", "server", "start"]
     server += ["--host", HOST, "--port", str(api_port)]
     with _children() as children, _announced(api_url):
-        children.append(_start("Prefect server", server, settings))
-        children.append(_start("dashboard", _dashboard_command(port), {}))
-        _wait_for(f"{api_url}/health", children)
-        children.append(_start("flows", [sys.executable, "-m", "flows.serving"], settings))
+        children.append(start("Prefect server", server, settings))
+        children.append(start("dashboard", _dashboard_command(port), {}))
+        wait_for(f"{api_url}/health", children)
+        children.append(start("flows", [sys.executable, "-m", "flows.serving"], settings))
         addresses = {
             "dashboard": f"http://{HOST}:{port}",
             "Prefect server": f"http://{HOST}:{api_port}",
@@ -88,7 +88,7 @@ def up(port: int, api_port: int) -> int:
 def _watch(children: Sequence[Child], addresses: Mapping[str, str]) -> int:
     """Print the addresses once they answer; wait for Ctrl-C or for a child that ends by itself."""
     for address in addresses.values():
-        _wait_for(address, children)
+        wait_for(address, children)
     for name, address in addresses.items():
         sys.stdout.write(f"{name}: {address}\n")
     sys.stdout.write(f"logs: {home() / 'logs'}\nCtrl-C stops everything\n")
@@ -113,15 +113,13 @@ def _children() -> Generator[list[Child]]:
         yield children
     except KeyboardInterrupt:
         sys.stdout.write("\nstopping\n")
-    except Stopped as error:
-        raise ConnectionError(str(error)) from error
     finally:
         for signal_, handler in before.items():
             signal.signal(signal_, handler)
-        _stop(children)
+        stop(children)
 
 
-def _stop(children: Sequence[Child]) -> None:
+def stop(children: Sequence[Child]) -> None:
     """End the children and all their descendants: politely first, then not."""
     family = [process for child in children for process in _family_of(child.process.pid)]
     for process in family:
@@ -157,7 +155,8 @@ def _announced(api_url: str) -> Generator[None]:
         file.unlink(missing_ok=True)
 
 
-def _start(name: str, command: Sequence[str], settings: Mapping[str, str]) -> Child:
+def start(name: str, command: Sequence[str], settings: Mapping[str, str]) -> Child:
+    """Start a service in a session of its own, its output going to a log of its name."""
     log = home() / "logs" / f"{name.replace(' ', '-').lower()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -179,7 +178,7 @@ def _dashboard_command(port: int) -> list[str]:
     return [sys.executable, "-m", "dashboard", "--port", str(port), "--server.headless=true"]
 
 
-def _wait_for(address: str, children: Sequence[Child]) -> None:
+def wait_for(address: str, children: Sequence[Child]) -> None:
     """Until an address answers; raises Stopped when a child ends first."""
     until = time.monotonic() + START_S
     while time.monotonic() < until:
@@ -201,7 +200,8 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of localhost that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return probe.getsockname()[1]

@@ -250,25 +250,33 @@ class Lake:
     def query(self, sql: str, params: Sequence[object] | None = None) -> pl.DataFrame:
         """Run our own SQL on this connection; what a person typed goes to `workbench.query`."""
         with self._thread_lock:
-            try:
+            with self._errors_told("query the lake"):
                 return self._connection.execute(sql, params or []).pl()
-            except duckdb.Error as error:
-                raise explain(self.location, error, "query the lake") from error
 
     @contextmanager
     def _transaction(self, doing: str) -> Generator[None]:
         """One transaction under the writer lock; on any error nothing of it stays."""
-        with self._thread_lock, self._lock:
+        with self._thread_lock, self._lock, self._errors_told(doing):
             try:
                 self._connection.execute("begin")
                 yield
                 self._connection.execute("commit")
-            except BaseException as error:
+            except BaseException:
                 with suppress(duckdb.Error):  # a failed commit has rolled back by itself
                     self._connection.execute("rollback")
-                if isinstance(error, duckdb.Error):
-                    raise explain(self.location, error, doing) from error
                 raise
+
+    @contextmanager
+    def _errors_told(self, doing: str) -> Generator[None]:
+        """DuckDB's errors as one line; Ctrl-C during a query as what it is."""
+        try:
+            yield
+        except duckdb.Error as error:
+            raise explain(self.location, error, doing) from error
+        except RuntimeError as error:
+            if str(error) == "Query interrupted":
+                raise KeyboardInterrupt from error
+            raise
 
     def _add_new(self, name: str, rows: Iterable[Row], instant: str) -> int:
         table = TABLES[name]
@@ -329,10 +337,8 @@ class Lake:
 
     def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with self._thread_lock:
-            try:
+            with self._errors_told("read the lake"):
                 return self._connection.execute(sql, list(values)).fetchall()
-            except duckdb.Error as error:
-                raise explain(self.location, error, "read the lake") from error
 
     def _one(self, sql: str, *values: object) -> object:
         """First value of the first row; None without a row."""

@@ -95,6 +95,19 @@ def wait_for(is_so: Callable[[], object], what: str, within_s: float = READY_S) 
         time.sleep(0.25)
 
 
+def settled_text(browser: webdriver.Chrome) -> str:
+    """The page's text once it has stood still for two seconds: captions arrive after the cards."""
+    seen = [text(browser)]
+
+    def stands_still() -> bool:
+        time.sleep(2)
+        seen.append(text(browser))
+        return seen[-1] == seen[-2]
+
+    wait_for(stands_still, "the page to stand still")
+    return seen[-1]
+
+
 def text(browser: webdriver.Chrome) -> str:
     try:
         main = browser.find_elements(By.CSS_SELECTOR, "[data-testid=stMain]")
@@ -145,7 +158,7 @@ def test_a_page_draws_itself_again_only_when_there_is_something_new(address, bro
     browser.get(address + "/runs")
     wait_for(lambda: "Copy link" in text(browser), "the end of the page")
     assert "1 of 4 units" in text(browser)
-    before = text(browser)
+    before = settled_text(browser)
     # Its sentences carry relative times, so that drawing the page again would change them.
     time.sleep(12)
     assert text(browser) == before

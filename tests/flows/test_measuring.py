@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def prefect_runs(tmp_path_factory):
-    """One process with Prefect's embedded server in which the snippets below run; their output."""
+    """One process with a Prefect server of its own; what the lines below print."""
     home = tmp_path_factory.mktemp("prefect")
     code = textwrap.dedent(
         """
@@ -37,6 +37,8 @@ def prefect_runs(tmp_path_factory):
         def one(session):
             return task(session, "x", return_state=True).name
 
+        serving = measuring.own_server_if_none("another", print)
+        serving.__enter__()
         missing = Failing()
         print("no-limit", one(missing), missing.n_calls)
         measuring.ensure_slot("cpu")
@@ -51,6 +53,7 @@ def prefect_runs(tmp_path_factory):
         with get_client(sync_client=True) as client:
             limit = client.read_global_concurrency_limit_by_name(measuring.slot_of("cpu"))
             print("slots", limit.limit, limit.active_slots)
+        serving.__exit__(None, None, None)
         results = pathlib.Path(os.environ["PREFECT_HOME"], "storage")
         print("results", sum(file.is_file() for file in results.rglob("*")))
         """

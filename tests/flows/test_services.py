@@ -121,6 +121,27 @@ def test_a_killed_measuring_process_loses_and_repeats_nothing(home, tmp_path):
     assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
 
 
+@pytest.mark.slow
+def test_ctrl_c_while_measuring_is_one_line_and_leaves_nothing_behind(home):
+    """As a terminal does it: the signal goes to the whole process group."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows", "measure", "zoo:teacher", "zoo:llama-base"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        env={**os.environ, "CICATRIX_HOME": str(home)},
+    )  # fmt: skip
+    try:
+        wait_for(120, lambda: read.table("unit").height >= 1, "unit")
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, output
+    assert output.rstrip().splitlines()[-1].startswith("interrupted: what was committed stays")
+    assert "Traceback" not in output and "ERROR" not in output
+    assert not embedded_servers()
+    assert "interrupted" in read.mart("run")["state"].to_list()
+
+
 def test_a_taken_port_is_one_line(home, capsys):
     from flows import cli
 
