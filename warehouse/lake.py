@@ -249,9 +249,8 @@ class Lake:
 
     def query(self, sql: str, params: Sequence[object] | None = None) -> pl.DataFrame:
         """Run our own SQL on this connection; what a person typed goes to `workbench.query`."""
-        with self._thread_lock:
-            with self._errors_told("query the lake"):
-                return self._connection.execute(sql, params or []).pl()
+        with self._thread_lock, self._errors_told("query the lake"):
+            return self._connection.execute(sql, params or []).pl()
 
     @contextmanager
     def _transaction(self, doing: str) -> Generator[None]:
@@ -336,9 +335,8 @@ class Lake:
         ]
 
     def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._thread_lock:
-            with self._errors_told("read the lake"):
-                return self._connection.execute(sql, list(values)).fetchall()
+        with self._thread_lock, self._errors_told("read the lake"):
+            return self._connection.execute(sql, list(values)).fetchall()
 
     def _one(self, sql: str, *values: object) -> object:
         """First value of the first row; None without a row."""
