@@ -18,10 +18,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     from flows import environment
     from measure.errors import BadInput
-    from warehouse.lake import LakeError
+    from warehouse.lake import LakeError, make_default
 
     environment.set_defaults()
     try:
+        if given.run not in (_doctor, _init):  # one tells of a lake that cannot be, one makes it
+            make_default()
         return given.run(given)
     except BadInput as error:
         return _tell(f"error: {error}", BAD_USAGE)
@@ -46,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measures what reasoning distillation did to a language model, calibrated to "
         "its base family.",
         epilog="CICATRIX_HOME says where lake, cache and logs are. Exit codes: 0 done, 1 failed, "
-        "2 bad usage.",
+        "2 bad usage, 130 interrupted.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_measure(commands)

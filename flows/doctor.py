@@ -12,7 +12,7 @@ from rich.table import Table
 
 from flows import environment
 from warehouse import read
-from warehouse.lake import LakeError, Location, home
+from warehouse.lake import LakeError, Location, home, make_default
 
 LIBRARIES = {
     "torch": "measure",
@@ -91,6 +91,7 @@ def _disk() -> Iterator[Finding]:
 
 def _lake() -> Iterator[Finding]:
     try:
+        make_default()
         location = Location.from_env()
         n_measurements = read.table("measurement").height
         n_complete = read.mart("run").filter(state="complete").height

@@ -27,7 +27,23 @@ from warehouse.locking import writer_lock
 from warehouse.rows import Row, to_arrow
 from warehouse.tables import RECORD_TABLES, TABLES, Table
 
-__all__ = ["Lake", "LakeError", "Location", "connect", "create", "home", "schema_version"]
+__all__ = [
+    "Lake",
+    "LakeError",
+    "Location",
+    "connect",
+    "create",
+    "home",
+    "make_default",
+    "schema_version",
+]
+
+
+def make_default() -> None:
+    """Make the lake of the home if there is none yet; a configured one is left to `create`."""
+    location = Location.from_env()
+    if not location.is_configured and location.catalog_state() in ("absent", "blank"):
+        connect(location, read_only=False).close()
 
 
 class Lake:

@@ -93,6 +93,23 @@ def test_sql_that_cannot_be_answered(home, capsys, query):
     assert error.startswith("error: ") and error.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", [["sql", "select count(*) as n from unit"], ["doctor"]])
+def test_the_first_command_in_an_empty_home_makes_the_lake(home, command):
+    assert not home.exists()
+    assert cli.main(command) == 0
+    assert (home / "lake" / "catalog.sqlite").exists()
+
+
+def test_a_home_that_cannot_be_made_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("CICATRIX_HOME", str(tmp_path / "file" / "home"))
+    assert cli.main(["sql", "select 1"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert cli.main(["doctor"]) == 1
+    assert "problem" in capsys.readouterr().out
+
+
 def test_doctor_names_what_is_wrong(home, tmp_path, monkeypatch, capsys):
     assert cli.main(["doctor"]) == 0
     assert "duckdb-extension-ducklake" in capsys.readouterr().out
