@@ -83,11 +83,27 @@ class Lake:
         return self._add_new("model", models, "registered_at")
 
     def add_comparisons(self, comparisons: Iterable[Row]) -> int:
-        """Declare pairs; one already declared stays as it is. `declared_at` is filled in.
+        """Declare pairs, `declared_at` filled in; how many are new.
 
-        How many are new.
+        A pair already declared stays as it is, but for a base that another one has replaced
+        since: declaring it again makes it the base again.
         """
-        return self._add_new("comparison", comparisons, "declared_at")
+        table = TABLES["comparison"]
+        incoming = to_arrow(table, [{**row, **_now_as("declared_at", row)} for row in comparisons])
+        with self._transaction("add to comparison"):
+            self._connection.register("incoming", incoming)
+            try:
+                found = self._one(
+                    "insert into comparison select * from incoming as new where not exists ("
+                    "select 1 from comparison as old where old.derivative_id = new.derivative_id "
+                    "and old.role = new.role and old.model_id = new.model_id "
+                    "and (new.role <> 'base' or old.declared_at = ("
+                    "select max(declared_at) from comparison as base where base.role = 'base' "
+                    "and base.derivative_id = new.derivative_id)))"
+                )
+            finally:
+                self._connection.unregister("incoming")
+        return int(str(found or 0))
 
     def plan(self, measurement: Row, models: Mapping[str, str]) -> bool:
         """Plan a measurement of these models by role; False when it is planned already.

@@ -55,7 +55,9 @@ class Location:
             folder = home(env) / "lake"
             return cls(str(folder / "catalog.sqlite"), data or str(folder / "data"), False)
         if catalog.startswith(("postgres:", "postgresql:")):
-            return cls("postgres:" + catalog.partition(":")[2], data, True)
+            rest = catalog.partition(":")[2]  # key=value pairs, or what follows the scheme of a URL
+            libpq = f"postgresql:{rest}" if rest.startswith("//") else rest
+            return cls(f"postgres:{libpq}", data, True)
         file = Path(catalog.removeprefix("sqlite:")).expanduser().absolute()
         return cls(str(file), data or str(file.parent / "data"), True)
 

@@ -135,8 +135,8 @@ MODEL = Table(
 
 COMPARISON = Table(
     "comparison",
-    "derivative, role and other model: a declared pair",
-    ("derivative_id", "role", "model_id"),
+    "derivative, role, other model and instant: a declared pair",
+    ("derivative_id", "role", "model_id", "declared_at"),
     (
         _text("derivative_id", "model_id of the derivative"),
         _text(

@@ -11,6 +11,7 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import cast
 
 import duckdb
@@ -25,9 +26,10 @@ from warehouse.tables import TABLES
 TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "repeat"})
 # Scalar functions that change something, wait, or tell about the machine.
 REFUSED_FUNCTIONS = frozenset(
-    {"write_log", "nextval", "currval", "setseed", "sleep_ms", "getenv", "getvariable"}
-    | {"current_setting", "current_query", "query", "query_table"}
+    {"write_log", "nextval", "currval", "setseed", "sleep_ms", "pg_sleep", "getenv"}
+    | {"getvariable", "current_setting", "current_query", "query", "query_table"}
 )
+TIMEOUT_S = 300.0
 QUALIFIERS = frozenset({"", "lake", "main", "temp"})
 SCHEMA_VIEWS = frozenset({("information_schema", "tables"), ("information_schema", "columns")})
 Node = dict[str, object]
@@ -38,7 +40,7 @@ def query(
     location: Location | None = None,
     params: Sequence[object] | None = None,
     *,
-    timeout_s: float | None = None,
+    timeout_s: float | None = TIMEOUT_S,
 ) -> pl.DataFrame:
     """Run one `select` over the lake's tables and marts; anything else is a LakeError."""
     check(sql)
@@ -71,10 +73,13 @@ def check(sql: str) -> None:
             f"got a statement of type {statements[0].type.name} and runs only select; copy results "
             "out with --format instead"
         )
-    tree = _tree(sql)
-    allowed = relation_names() | _cte_names(tree)
-    for node in _nodes(tree):
-        _check_node(node, allowed)
+    try:
+        tree = _tree(sql)
+        allowed = relation_names() | _cte_names(tree)
+        for node in _nodes(tree):
+            _check_node(node, allowed)
+    except RecursionError as error:
+        raise _refused("got an expression nested too deeply; break it up") from error
 
 
 def _tree(sql: str) -> Node:
@@ -110,7 +115,20 @@ def _cte_names(tree: Node) -> set[str]:
             names |= {str(entry["key"]).lower() for entry in entries}
         if "cte_name" in node:
             names.add(str(node["cte_name"]).lower())
+    # A name holds in its own scope only; elsewhere it would open the built-in view of that name.
+    if hidden := names & _builtin_views():
+        raise _refused(f"a CTE may not be called '{min(hidden)}', as a view of DuckDB's is")
     return {name for name in names if name.isidentifier()}  # no file's path passes for one
+
+
+@cache
+def _builtin_views() -> frozenset[str]:
+    connection = duckdb.connect(config=extensions.CONFIG)
+    try:
+        rows = connection.execute("select lower(view_name) from duckdb_views() where internal")
+        return frozenset(row[0] for row in rows.fetchall())
+    finally:
+        connection.close()
 
 
 def _check_node(node: Node, allowed: frozenset[str]) -> None:

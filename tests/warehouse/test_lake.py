@@ -250,6 +250,21 @@ def test_a_reader_that_came_while_the_lake_was_made_sees_what_follows(location):
     assert read.table("model", location).height == 1
 
 
+@pytest.mark.parametrize(
+    ("catalog", "libpq"),
+    [
+        ("postgres:dbname=x host=h", "dbname=x host=h"),
+        ("postgresql:dbname=x", "dbname=x"),
+        ("postgresql://u:secret@h/db", "postgresql://u:secret@h/db"),
+        ("postgres://u:secret@h/db", "postgresql://u:secret@h/db"),
+    ],
+)
+def test_a_postgres_catalog_is_given_as_pairs_or_as_a_url(catalog, libpq):
+    place = Location.from_env({"CICATRIX_CATALOG": catalog})
+    assert place.is_postgres and place.libpq == libpq
+    assert "secret" not in place.name
+
+
 def test_a_missing_configured_catalog_is_an_error_until_it_is_made(tmp_path):
     place = Location.from_env({"CICATRIX_CATALOG": str(tmp_path / "there" / "catalog.sqlite")})
     for attempt in (lambda: Lake.open(place), lambda: read.mart("scar", place)):

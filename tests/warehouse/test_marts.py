@@ -14,8 +14,8 @@ from making import (
     tau_row,
 )
 
+from warehouse import checks, read
 from warehouse import lake as lake_module
-from warehouse import read
 from warehouse.relations import relations
 
 
@@ -142,6 +142,23 @@ def test_the_newest_replicate_and_the_newest_base_count(lake, location):
     frame = read.mart("structural_distance", location)
     assert frame["distance"].to_list() == pytest.approx([0.3])
     assert frame["other_id"].to_list() == ["base"]
+
+
+def test_a_base_that_was_replaced_can_be_set_back(lake, location):
+    for base in ("old", "base"):
+        add_structural(lake, base, {0: [0.1]})
+        add_distances(
+            lake, f"d-{base}", {"base": base, "derivative": "child"}, [distance_row("derivative")]
+        )
+    add_structural(lake, "child", {0: [0.8]})
+    news = [
+        lake.add_comparisons([comparison("child", "base", base)])
+        for base in ("old", "base", "base", "old", "old")
+    ]
+    assert news == [1, 1, 0, 1, 0]
+    assert read.mart("structural_distance", location)["other_id"].to_list() == ["old"]
+    assert read.mart("functional_distance", location)["base_id"].to_list() == ["old"]
+    assert {n: rows.height for n, rows in checks.run(location).items() if rows.height} == {}
 
 
 def test_functional_distance_by_hand(lake, location):

@@ -28,6 +28,10 @@ ALLOWED = {
 }
 
 REFUSED = [
+    "select path from duckdb_databases, (with duckdb_databases as (select 1) select 1)",
+    "with pg_settings as (select 1) select * from pg_settings",
+    "select pg_sleep(1)",
+    "select " + "+".join(["1"] * 3_000),
     "copy model to '/tmp/stolen.csv'",
     "copy (select 1) to '{data}x.parquet'",
     "insert into model select * from model",

@@ -33,10 +33,14 @@ attributed as (
 ),
 
 newest as (
-    select *
+    select attributed.*
     from attributed
+    -- a base that another one has replaced since is not shown
+    left join stg_comparison as present
+        on attributed.derivative_id = present.derivative_id and present.role = 'base'
+    where present.model_id is null or attributed.base_id = present.model_id
     qualify row_number() over (
-        partition by derivative_id, base_id, role, other_id, mode
+        partition by attributed.derivative_id, base_id, attributed.role, other_id, mode
         order by committed_at desc, measurement_id asc
     ) = 1
 ),

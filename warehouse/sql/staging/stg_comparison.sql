@@ -1,18 +1,25 @@
 -- One row per declared pair, with the one base that counts: the newest declared.
 with
 
-ranked as (
+latest as (
     select
         derivative_id,
         role,
         model_id,
-        declared_by,
-        declared_at,
+        arg_max(declared_by, declared_at) as declared_by,
+        max(declared_at) as declared_at
+    from comparison
+    group by derivative_id, role, model_id
+),
+
+ranked as (
+    select
+        *,
         row_number() over (
             partition by derivative_id, role
             order by declared_at desc, model_id asc
         ) as place
-    from comparison
+    from latest
 )
 
 select derivative_id, role, model_id, declared_by, declared_at
