@@ -54,7 +54,7 @@ def of(targets: Sequence[Target], choice: Choice) -> Estimate:
         download += size.download_bytes
         largest = max(largest, size.n_params)
         jobs = run.own_jobs("", settings)
-        jobs += [run.forced_job("", settings, {}) for _ in bases_read_by(ref, targets)]
+        jobs += [run.template_job("", settings, {}) for _ in bases_read_by(ref, targets)]
         for job in jobs:
             tokens = job.n_passes * TOKENS_PER_PASS[job.measurement.method]
             n_prompts += job.n_passes

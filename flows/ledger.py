@@ -1,17 +1,15 @@
 """What a measuring process does to the lake: plan, resume, commit unit by unit, and end."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from measure import distances, run
 from measure.errors import BadInput, OutOfMemory
-from measure.functional import Progress
 from measure.models import CausalLM
+from measure.prompts import Progress
 from measure.records import Mode, OtherRole, PromptTemplate
 from warehouse.lake import Lake, LakeError
-
-LoadModel = Callable[[], CausalLM]
 
 
 def planned(lake: Lake, job: run.Job) -> run.Job:
@@ -26,7 +24,7 @@ def planned(lake: Lake, job: run.Job) -> run.Job:
 
 
 def measure_job(
-    lake: Lake, load: LoadModel, job: run.Job, *, ref: str, device: str, progress: Progress
+    lake: Lake, model: CausalLM, job: run.Job, *, ref: str, device: str, progress: Progress
 ) -> None:
     """Measure the units of a job that are not in the lake yet; commit each as it is done.
 
@@ -34,7 +32,6 @@ def measure_job(
     """
     measurement_id = job.measurement.measurement_id
     while True:
-        model = load()
         job = planned(lake, job)
         done = lake.units_done(measurement_id)
         if len(done) == len(job.measurement.units):
@@ -63,8 +60,7 @@ def measure_job(
                     f"model {ref!r} does not fit into the memory of {device} even one prompt at a "
                     "time: use a larger device or a smaller dtype"
                 ) from error
-            half = max(1, min(error.batch_size, batch_size) // 2)
-            lake.discard_units(measurement_id, half)
+            lake.discard_units(measurement_id, job.halved(error).measurement.batch_size)
         except BaseException as error:
             lake.end_attempt(attempt, *outcome_of(error))
             raise

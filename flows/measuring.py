@@ -129,11 +129,11 @@ def own_server_if_none(device: str, tell: Callable[[str], None]) -> Generator[No
         return
     lock = FileLock(home() / "prefect" / "run.lock")
     try:
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except LockTimeout:
         tell("another cicatrix process is measuring here: waiting for it to end")
-        lock.acquire()
-    with lock:
+        held = lock.acquire()
+    with held:
         _end_orphaned_servers()
         port = services.free_port()
         url = f"http://{services.HOST}:{port}/api"

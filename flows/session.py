@@ -30,6 +30,7 @@ class Session:
         self.n_new_units = 0
         self._ids: dict[str, str] = {}
         self._sources: dict[str, Source] = {}
+        self._base_texts: dict[str, dict[str, str]] = {}
         self._loaded: tuple[str, CausalLM] | None = None
 
     def model_id(self, ref: str) -> str:
@@ -56,7 +57,7 @@ class Session:
         try:
             self._measure_jobs(ref, source)
         except Exception as error:
-            self._fail(ref, error, is_recorded=self._is_attempt_recorded(ref, error))
+            self._fail(ref, error, is_recorded=self._is_attempt_recorded(ref))
             raise
         return source.model_id
 
@@ -121,11 +122,8 @@ class Session:
         return n_new
 
     def _template_job(self, ref: str, base: str, mode: Mode) -> run.Job:
-        model_id = self.model_id(ref)
-        free = run.own_jobs(model_id, self.settings)[1]
-        if mode == "free":
-            return free
-        return run.forced_job(model_id, self.settings, self._texts(base) or {})
+        texts = None if mode == "free" else self._texts(base) or {}
+        return run.template_job(self.model_id(ref), self.settings, texts)
 
     def _jobs(self, ref: str) -> list[run.Job]:
         """All that can be asked of a model now: its own, and forced on its bases' texts."""
@@ -133,20 +131,24 @@ class Session:
         jobs = run.own_jobs(model_id, self.settings)
         for base in bases_read_by(ref, self.targets):
             if base not in self.failures and (texts := self._texts(base)) is not None:
-                jobs.append(run.forced_job(model_id, self.settings, texts))
+                jobs.append(run.template_job(model_id, self.settings, texts))
         return jobs
 
     def _texts(self, base: str) -> dict[str, str] | None:
-        """A base's greedy texts, once they are all in the lake."""
-        free = run.own_jobs(self.model_id(base), self.settings)[1]
-        if not self._is_complete(free):
-            return None
-        return ledger.texts(self.lake, free.measurement.measurement_id)
+        """A base's greedy texts, once they are all in the lake; they do not change then."""
+        if base not in self._base_texts:
+            free = run.template_job(self.model_id(base), self.settings)
+            if not self._is_complete(free):
+                return None
+            self._base_texts[base] = ledger.texts(self.lake, free.measurement.measurement_id)
+        return self._base_texts[base]
 
     def _measure_jobs(self, ref: str, source: Source) -> None:
         seen: set[str] = set()
         while pending := [j for j in self.pending(ref) if j.measurement.measurement_id not in seen]:
             # A base's own free text, once there, brings a forced job of its own: look again.
+            model = self._load(ref, source)
+            self.lake.add_models([asdict(model.card)])
             with tqdm(
                 total=sum(job.n_passes for job in pending),
                 desc=f"{source.label[:28]:28s}",
@@ -155,12 +157,11 @@ class Session:
             ) as bar:
                 for job in pending:
                     seen.add(job.measurement.measurement_id)
-                    self.lake.add_models([asdict(self._load(ref, source).card)])
                     before = len(self.lake.units_done(job.measurement.measurement_id))
                     bar.update(job.n_passes * before // len(job.measurement.units))
                     ledger.measure_job(
                         self.lake,
-                        lambda: self._load(ref, source),
+                        model,
                         job,
                         ref=ref,
                         device=self.device,
@@ -188,7 +189,7 @@ class Session:
                 texts = [prompt.text for prompt in self.settings.bank.prompts]
                 models.refuse_unlike_base(self.source(ref), base, texts)
 
-    def _is_attempt_recorded(self, ref: str, error: BaseException) -> bool:
+    def _is_attempt_recorded(self, ref: str) -> bool:
         """Whether a job had begun: then its own attempt says why it ended."""
         return self._loaded is not None and self._loaded[0] == ref
 

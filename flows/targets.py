@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
-from measure import zoo
+from measure import sources, zoo
 
 ROLES = ("base", "reference", "shared_comparator", "teacher")
 
@@ -64,4 +64,4 @@ def zoo_targets() -> list[Target]:
 
 def zoo_ref(name: str) -> str:
     """The reference of a zoo member, as `cicatrix measure` takes it."""
-    return f"zoo:{name}"
+    return sources.ZOO_PREFIX + name

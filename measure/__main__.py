@@ -174,7 +174,7 @@ def _measure_all(
             if ref == base_ref:
                 texts = journal.texts(own[1])
             if texts is not None:
-                _measure(model, run.forced_job(source.model_id, settings, texts), journal)
+                _measure(model, run.template_job(source.model_id, settings, texts), journal)
         except Exception as error:  # noqa: BLE001  whatever it is, the others go on
             ids.pop(ref, None)
             plain = isinstance(error, BadInput | OutOfMemory | ConnectionError)
@@ -200,9 +200,9 @@ def _measure(model: models.CausalLM, job: run.Job, journal: Journal) -> None:
         except OutOfMemory as error:
             if measurement.batch_size == 1:
                 raise
-            half = max(1, min(error.batch_size, measurement.batch_size) // 2)
+            job = job.halved(error)
+            half = job.measurement.batch_size
             journal.write({"line": "discard", "measurement_id": measurement_id, "batch_size": half})
-            job = job.with_batch_size(half)
 
 
 def _measure_units(model: models.CausalLM, job: run.Job, journal: Journal) -> None:

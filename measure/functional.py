@@ -17,7 +17,7 @@ is excluded by the published shares of G_1.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from measure.models import CausalLM
-from measure.prompts import Prompt, PromptSet
+from measure.prompts import Progress, Prompt, PromptSet
 from measure.records import Mode, PromptTemplate
 from measure.request import Measurement, text_set_sha256
 
@@ -42,7 +42,6 @@ MIN_TOKENS = 16
 BLOCK_TOKENS = 8
 N_SPLITS = 100
 PROMPTS_PER_UNIT = 20
-Progress = Callable[[int], None]
 
 
 def plan(

@@ -89,40 +89,33 @@ class Measurement:
     text_sha256: str | None = None
     batch_size: int = 1
 
-    @property
-    def measurement_id(self) -> str:
-        """SHA-256, hex, of all that can change a number."""
-        return sha256_of(
-            {
-                "method": self.method,
-                "method_version": self.method_version,
-                "models": dict(self.models),
-                "prompt_set_sha256": self.prompt_set_sha256,
-                "seeds": list(self.seeds),
-                "dtype": self.dtype,
-                "backend": self.backend,
-                "device_kind": self.device_kind,
-                "replicate": self.replicate,
-                "options": dict(self.options),
-                "text_sha256": self.text_sha256,
-            }
-        )
-
-    def row(self) -> dict[str, object]:
-        """The measurement's own row, as stored; `planned_at` is the store's clock."""
+    def _inputs(self) -> dict[str, object]:
+        """All that can change a number, models and options apart."""
         return {
-            "measurement_id": self.measurement_id,
             "method": self.method,
             "method_version": self.method_version,
-            "prompt_set": self.prompt_set,
             "prompt_set_sha256": self.prompt_set_sha256,
             "seeds": list(self.seeds),
             "dtype": self.dtype,
             "backend": self.backend,
             "device_kind": self.device_kind,
             "replicate": self.replicate,
-            "options": canonical_json(dict(self.options)),
             "text_sha256": self.text_sha256,
+        }
+
+    @property
+    def measurement_id(self) -> str:
+        """SHA-256, hex, of all that can change a number."""
+        named = {"models": dict(self.models), "options": dict(self.options)}
+        return sha256_of(self._inputs() | named)
+
+    def row(self) -> dict[str, object]:
+        """The measurement's own row, as stored; `planned_at` is the store's clock."""
+        return {
+            **self._inputs(),
+            "measurement_id": self.measurement_id,
+            "prompt_set": self.prompt_set,
+            "options": canonical_json(dict(self.options)),
             "n_units": len(self.units),
             "batch_size": self.batch_size,
             "code_version": code_version(),

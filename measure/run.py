@@ -6,9 +6,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 
 from measure import functional, structural
-from measure.functional import Progress
+from measure.errors import OutOfMemory
 from measure.models import CausalLM
-from measure.prompts import PromptSet
+from measure.prompts import Progress, PromptSet
 from measure.records import TABLE_OF, Record
 from measure.request import Measurement
 
@@ -28,6 +28,10 @@ class Job:
             drawn = min(structural.PROMPTS_PER_SEED, len(self.prompts.prompts))
             return 2 * drawn * len(self.measurement.units)
         return len(self.prompts.prompts)
+
+    def halved(self, error: OutOfMemory) -> "Job":
+        """The same in half of the batch that did not fit."""
+        return self.with_batch_size(max(1, min(error.batch_size, self.measurement.batch_size) // 2))
 
     def with_batch_size(self, batch_size: int) -> "Job":
         """The same measurement in other batches; its id stays."""
@@ -70,15 +74,11 @@ def own_jobs(model_id: str, settings: Settings) -> list[Job]:
         device_kind=settings.device_kind,
         batch_size=settings.batch_size,
     )
-    return [Job(tau, settings.bank), _template_job(model_id, settings, None)]
+    return [Job(tau, settings.bank), template_job(model_id, settings)]
 
 
-def forced_job(model_id: str, settings: Settings, texts: Mapping[str, str]) -> Job:
-    """Templates of a model on its base's greedy text."""
-    return _template_job(model_id, settings, texts)
-
-
-def _template_job(model_id: str, settings: Settings, texts: Mapping[str, str] | None) -> Job:
+def template_job(model_id: str, settings: Settings, texts: Mapping[str, str] | None = None) -> Job:
+    """Templates of a model on its own greedy text, or forced on its base's."""
     template = functional.plan(
         model_id,
         settings.canonical,

@@ -13,15 +13,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from measure import zoo
 from measure.errors import BadInput
 from measure.records import SourceKind
 
+if TYPE_CHECKING:
+    from huggingface_hub import ModelInfo
+
 # Files that make a model what it is; the hash of a local model runs over those that exist.
 IDENTITY_PATTERNS = ("*.safetensors", "*.json", "*.model", "merges.txt", "*.gguf")
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
 # What a download may bring: weights, configuration, tokenizer. Never code, never pickle.
 DOWNLOAD_PATTERNS = ["*.safetensors", "*.json", "merges.txt"]
 HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
@@ -68,7 +71,7 @@ def find(ref: str) -> Source:
             "safetensors, a .gguf file, `zoo:NAME`, or a hub id such as `org/name@revision`"
         )
     if match is not None:
-        return _hub_source(ref, match["repo"], match["revision"])
+        return _hub_source(ref)
     raise BadInput(
         f"model {ref!r} is neither a folder, a .gguf file, `zoo:NAME` nor a hub id: "
         "a hub id looks like `org/name` or `org/name@revision`"
@@ -79,17 +82,18 @@ def model_id_of(ref: str) -> str:
     """The id a model has, without downloading it: of a hub model only the commit is asked for."""
     if not is_hub(ref):
         return find(ref).model_id
-    from huggingface_hub import HfApi
-
-    match = _hub_match(ref)
-    assert match is not None, ref
-    with _hub_errors_named(ref):
-        info = HfApi().model_info(match["repo"], revision=match["revision"])
-    return f"{match['repo']}@{info.sha}"
+    info = _hub_info(ref)
+    return f"{_hub_repo(ref)[0]}@{info.sha}"
 
 
 def _hub_match(ref: str) -> re.Match[str] | None:
     return None if ".." in ref else HUB_ID.fullmatch(ref)
+
+
+def _hub_repo(ref: str) -> tuple[str, str | None]:
+    match = _hub_match(ref)
+    assert match is not None, ref
+    return match["repo"], match["revision"]
 
 
 def _zoo_source(ref: str) -> Source:
@@ -135,14 +139,22 @@ def _folder_source(ref: str, folder: Path, *, kind: SourceKind, label: str) -> S
     )
 
 
-def _hub_source(ref: str, repo: str, revision: str | None) -> Source:
-    """Resolve the revision to a commit once, and keep the commit: a branch moves."""
-    from huggingface_hub import HfApi, snapshot_download
+def _hub_info(ref: str, *, with_sizes: bool = False) -> "ModelInfo":
+    """What the hub says of a model at its revision: commit, file names, sizes if asked for."""
+    from huggingface_hub import HfApi
 
+    repo, revision = _hub_repo(ref)
     with _hub_errors_named(ref):
-        info = HfApi().model_info(repo, revision=revision)
-        names = [sibling.rfilename for sibling in info.siblings or []]
-        _refuse_without_safetensors(ref, names)
+        return HfApi().model_info(repo, revision=revision, files_metadata=with_sizes)
+
+
+def _hub_source(ref: str) -> Source:
+    """Resolve the revision to a commit once, and keep the commit: a branch moves."""
+    from huggingface_hub import snapshot_download
+
+    repo, info = _hub_repo(ref)[0], _hub_info(ref)
+    _refuse_without_safetensors(ref, [sibling.rfilename for sibling in info.siblings or []])
+    with _hub_errors_named(ref):
         folder = snapshot_download(repo, revision=info.sha, allow_patterns=DOWNLOAD_PATTERNS)
     weights = _check_folder(ref, Path(folder))
     return Source(
@@ -247,7 +259,7 @@ def _read_json(ref: str, path: Path) -> dict[str, Any]:
 def _refuse_without_safetensors(ref: str, names: list[str]) -> None:
     if any(name.endswith(".safetensors") for name in names):
         return
-    pickles = [name for name in names if Path(name).suffix in {p[1:] for p in PICKLES}]
+    pickles = [name for name in names if Path(name).suffix in PICKLE_SUFFIXES]
     if pickles:
         raise BadInput(
             f"model {ref!r} holds only pickle checkpoints ({pickles[0]!r}), which can run code "
@@ -350,12 +362,7 @@ def is_hub(ref: str) -> bool:
 
 
 def _hub_size(ref: str) -> Size:
-    from huggingface_hub import HfApi
-
-    match = _hub_match(ref)
-    assert match is not None, ref
-    with _hub_errors_named(ref):
-        info = HfApi().model_info(match["repo"], revision=match["revision"], files_metadata=True)
+    info = _hub_info(ref, with_sizes=True)
     weights = [s for s in info.siblings or [] if s.rfilename.endswith(".safetensors")]
     n_bytes = sum(sibling.size or 0 for sibling in weights)
     n_params = info.safetensors.total if info.safetensors else n_bytes // 2

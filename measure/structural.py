@@ -15,14 +15,14 @@ OUR DEFINITION of the undisclosed observable of Coslett 2026 (family-graded scar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
 from measure.models import CausalLM
-from measure.prompts import Prompt, PromptSet
+from measure.prompts import Progress, Prompt, PromptSet
 from measure.records import Site, StructuralTau
 from measure.request import DEFAULT_SEEDS, Measurement
 
@@ -33,7 +33,6 @@ METHOD = "structural"
 VERSION = 1  # raise it when a number changes: it is part of a measurement's id
 PROMPTS_PER_SEED = 32
 SITES: tuple[Site, Site] = ("A", "B")
-Progress = Callable[[int], None]
 
 
 def plan(
@@ -77,22 +76,23 @@ def resultant_length(
 
 def tau_of(
     model: CausalLM,
-    prompts: Sequence[Prompt],
+    rows: Sequence[tuple[str, list[int]]],
     batch_size: int,
     progress: Progress,
     extra_pads: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """(tau at A, tau at B) of each prompt, by prompt id."""
+    """(tau at A, tau at B) by prompt id, of rows of prompt id and token ids."""
     found: dict[str, tuple[float, float]] = {}
-    for start in range(0, len(prompts), batch_size):
-        chunk = prompts[start : start + batch_size]
-        batch = model.pad([model.encode(prompt.text) for prompt in chunk], extra=extra_pads)
+    for start in range(0, len(rows), batch_size):
+        chunk = rows[start : start + batch_size]
+        batch = model.pad([ids for _, ids in chunk], extra=extra_pads)
         states = model.states(batch)
         counted = batch.mask.clone()
         counted[:, 0] = False
         at_a = resultant_length(states.before_norm, counted).tolist()
         at_b = resultant_length(states.after_norm, counted).tolist()
-        found.update({p.prompt_id: (a, b) for p, a, b in zip(chunk, at_a, at_b, strict=True)})
+        for (prompt_id, _), *taus in zip(chunk, at_a, at_b, strict=True):
+            found[prompt_id] = (taus[0], taus[1])
         progress(len(chunk))
     return found
 
@@ -108,8 +108,9 @@ def measure_unit(
     """The 64 records of one seed: each prompt once, and once more in another batch."""
     seed = int(unit.removeprefix("seed-"))
     drawn = draw(bank, seed)
-    n_tokens = {prompt.prompt_id: len(model.encode(prompt.text)) - 1 for prompt in drawn}
-    usable = [prompt for prompt in drawn if n_tokens[prompt.prompt_id] > 0]
+    encoded = {prompt.prompt_id: model.encode(prompt.text) for prompt in drawn}
+    n_tokens = {prompt_id: len(ids) - 1 for prompt_id, ids in encoded.items()}
+    usable = [(prompt_id, ids) for prompt_id, ids in encoded.items() if n_tokens[prompt_id] > 0]
     first = tau_of(model, usable, batch_size, progress)
     # One more pad column, so that shapes differ even where both runs go one by one.
     again = tau_of(model, usable[::-1], rerun_batch_size(batch_size), progress, extra_pads=1)

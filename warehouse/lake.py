@@ -80,7 +80,7 @@ class Lake:
 
         How many are new.
         """
-        return self._add_new("model", models, "registered_at")
+        return self._add_new("model", models, "registered_at", "old.model_id = new.model_id")
 
     def add_comparisons(self, comparisons: Iterable[Row]) -> int:
         """Declare pairs, `declared_at` filled in; how many are new.
@@ -88,22 +88,13 @@ class Lake:
         A pair already declared stays as it is, but for a base that another one has replaced
         since: declaring it again makes it the base again.
         """
-        table = TABLES["comparison"]
-        incoming = to_arrow(table, [{**row, **_now_as("declared_at", row)} for row in comparisons])
-        with self._transaction("add to comparison"):
-            self._connection.register("incoming", incoming)
-            try:
-                found = self._one(
-                    "insert into comparison select * from incoming as new where not exists ("
-                    "select 1 from comparison as old where old.derivative_id = new.derivative_id "
-                    "and old.role = new.role and old.model_id = new.model_id "
-                    "and (new.role <> 'base' or old.declared_at = ("
-                    "select max(declared_at) from comparison as base where base.role = 'base' "
-                    "and base.derivative_id = new.derivative_id)))"
-                )
-            finally:
-                self._connection.unregister("incoming")
-        return int(str(found or 0))
+        is_known = (
+            "old.derivative_id = new.derivative_id and old.role = new.role "
+            "and old.model_id = new.model_id and (new.role <> 'base' or old.declared_at = ("
+            "select max(declared_at) from comparison as base where base.role = 'base' "
+            "and base.derivative_id = new.derivative_id))"
+        )
+        return self._add_new("comparison", comparisons, "declared_at", is_known)
 
     def plan(self, measurement: Row, models: Mapping[str, str]) -> bool:
         """Plan a measurement of these models by role; False when it is planned already.
@@ -309,17 +300,16 @@ class Lake:
                 raise KeyboardInterrupt from error
             raise
 
-    def _add_new(self, name: str, rows: Iterable[Row], instant: str) -> int:
-        table = TABLES[name]
+    def _add_new(self, name: str, rows: Iterable[Row], instant: str, is_known: str) -> int:
+        """Insert the rows `new` for which no row `old` is known to stand for it; how many."""
         given = [{**row, **_now_as(instant, row)} for row in rows]
-        incoming = to_arrow(table, given)
-        same = " and ".join(f"old.{column} = new.{column}" for column in table.key)
+        incoming = to_arrow(TABLES[name], given)
         with self._transaction(f"add to {name}"):
             self._connection.register("incoming", incoming)
             try:
                 found = self._one(
                     f"insert into {name} select * from incoming as new "
-                    f"where not exists (select 1 from {name} as old where {same})"
+                    f"where not exists (select 1 from {name} as old where {is_known})"
                 )
             finally:
                 self._connection.unregister("incoming")

@@ -5,6 +5,7 @@ lines in order, so that it names what is measured and not how the file is laid o
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from measure.errors import BadInput
 from measure.request import sha256_of
 
 HERE = Path(__file__).parent
+Progress = Callable[[int], None]  # told how many more prompts went through a model
 
 
 @dataclass(frozen=True, slots=True)
