@@ -4,11 +4,11 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
-from measure import distances, run
+from measure import distances, run, winner_gap
 from measure.errors import BadInput, OutOfMemory
 from measure.models import CausalLM
 from measure.prompts import Progress
-from measure.records import Mode, OtherRole, PromptTemplate
+from measure.records import TABLE_OF, Mode, OtherRole, PromptTemplate
 from warehouse.lake import Lake, LakeError
 
 
@@ -130,6 +130,7 @@ def measure_distances(
 ) -> bool:
     """Distances from the base to each other role, from records in the lake; False if there already.
 
+    With them, in the same unit, the derivative's winner gap.
     `models` and `inputs` (measurements) are ids by role, `prompts` the set's name and hash.
     """
     measurement = distances.plan(
@@ -147,10 +148,13 @@ def measure_distances(
         others: dict[OtherRole, list[PromptTemplate]] = {
             role: templates(lake, inputs[role]) for role in (*TRIANGLE, TEACHER) if role in inputs
         }
-        records = distances.measure(templates(lake, inputs["base"]), others, mode)
-        rows = [asdict(record) for record in records]
+        base = templates(lake, inputs["base"])
+        records = [*distances.measure(base, others, mode), *winner_gap.measure(base, others, mode)]
+        tables: dict[str, list[dict[str, object]]] = {}
+        for record in records:
+            tables.setdefault(TABLE_OF[type(record)], []).append(asdict(record))
         took_s = time.perf_counter() - began
-        lake.append_unit(measurement_id, "all", {"template_distance": rows}, took_s)
+        lake.append_unit(measurement_id, "all", tables, took_s)
     except BaseException as error:
         lake.end_attempt(attempt, *outcome_of(error))
         raise

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes wi
     Templates = Float[NDArray[np.float64], "prompts k"]
 
 METHOD = "template_distance"
-VERSION = 1  # raise it when a number changes: it is part of a measurement's id
+VERSION = 2  # raise it when a number changes, also of `winner_gap`: it is part of the id
 MAX_ZERO_GAP_FRAC = 0.01
 N_HALF_SPLITS = 5
 
@@ -83,30 +83,28 @@ def self_baseline(templates: Templates) -> float:
     return float(np.mean(found))
 
 
+def paired(
+    models: Sequence[Sequence[PromptTemplate]],
+) -> tuple[list[list[PromptTemplate]], int]:
+    """Each model's records of the prompts valid in all, in one order; how many were dropped."""
+    by_prompt = [{record.prompt_id: record for record in records} for records in models]
+    valid = [
+        p
+        for p in by_prompt[0]
+        if all(p in found and found[p].reason is None for found in by_prompt)
+    ]
+    n_asked = len({prompt_id for records in by_prompt for prompt_id in records})
+    return [[records[p] for p in valid] for records in by_prompt], n_asked - len(valid)
+
+
 def measure(
     base: Sequence[PromptTemplate], others: Mapping[OtherRole, Sequence[PromptTemplate]], mode: Mode
 ) -> list[TemplateDistance]:
     """One record a role: its distance to the base over the prompts valid in all of the models."""
-    by_prompt = [
-        {record.prompt_id: record for record in records} for records in (base, *others.values())
-    ]
-    shared = [
-        record.prompt_id
-        for record in base
-        if record.prompt_id in set.intersection(*(set(records) for records in by_prompt))
-    ]
-    valid = [p for p in shared if all(records[p].reason is None for records in by_prompt)]
-    n_asked = len({prompt_id for records in by_prompt for prompt_id in records})
-    base_by_prompt = by_prompt[0]
+    (kept_base, *kept_others), n_dropped = paired([base, *others.values()])
     return [
-        _distance(
-            [base_by_prompt[prompt_id] for prompt_id in valid],
-            [records[prompt_id] for prompt_id in valid],
-            mode,
-            role,
-            n_asked - len(valid),
-        )
-        for role, records in zip(others, by_prompt[1:], strict=True)
+        _distance(kept_base, kept, mode, role, n_dropped)
+        for role, kept in zip(others, kept_others, strict=True)
     ]
 
 
@@ -117,9 +115,7 @@ def _distance(
     role: OtherRole,
     n_dropped: int,
 ) -> TemplateDistance:
-    shares = [share for share in (zero_gap_frac(base), zero_gap_frac(other)) if share is not None]
-    zero_gaps = max(shares, default=None)
-    reason = _refusal(len(base), zero_gaps)
+    zero_gaps, reason = refusal(base, other)
     numbers = dict.fromkeys(_NUMBERS) if reason else _numbers(base, other)
     return TemplateDistance(
         mode=mode,
@@ -149,7 +145,7 @@ _NUMBERS = (
 def _numbers(
     base: Sequence[PromptTemplate], other: Sequence[PromptTemplate]
 ) -> dict[str, float | None]:
-    t_base, t_other = _stack(base), _stack(other)
+    t_base, t_other = stack(base), stack(other)
     difference = t_other - t_base
     centroid, crp = centroid_distance(t_other, t_base), crp_distance(t_other, t_base)
     if centroid > crp * (1 + 1e-9):
@@ -176,7 +172,8 @@ def _numbers(
     }
 
 
-def _stack(records: Sequence[PromptTemplate]) -> Templates:
+def stack(records: Sequence[PromptTemplate]) -> Templates:
+    """The templates of valid records, a row a prompt."""
     return np.array([record.template for record in records], dtype=np.float64)
 
 
@@ -187,12 +184,18 @@ def zero_gap_frac(records: Sequence[PromptTemplate]) -> float | None:
     return sum(n * share for n, share in scored) / tokens if tokens else None
 
 
-def _refusal(n_prompts: int, zero_gaps: float | None) -> str | None:
-    if n_prompts < 2:
-        return f"{n_prompts} prompts are long enough in every model, at least 2 are needed"
-    if zero_gaps is not None and zero_gaps > MAX_ZERO_GAP_FRAC:
-        return (
+def refusal(
+    base: Sequence[PromptTemplate], other: Sequence[PromptTemplate]
+) -> tuple[float | None, str | None]:
+    """The larger share of zero gaps of a pair, and why its numbers are refused, if they are."""
+    shares = [share for share in (zero_gap_frac(base), zero_gap_frac(other)) if share is not None]
+    zero_gaps = max(shares, default=None)
+    reason = None
+    if len(base) < 2:
+        reason = f"{len(base)} prompts are long enough in every model, at least 2 are needed"
+    elif zero_gaps is not None and zero_gaps > MAX_ZERO_GAP_FRAC:
+        reason = (
             f"{zero_gaps:.1%} of the gaps are exactly 0, at most {MAX_ZERO_GAP_FRAC:.0%} may be: "
             "the logits were rounded"
         )
-    return None
+    return zero_gaps, reason

@@ -7,8 +7,9 @@ exponentials of mean beta / k. Per token, with K = 20 gaps of the top 21 logits:
     beta = (1/K) sum_k k G_k        the maximum-likelihood fit
     R_k  = G_k - beta / k           the PPP residual
 
-A prompt's template is the mean of R over its tokens. Gaps are unchanged by log-softmax and scale
-with 1 / temperature, so they compare at temperature 1 only.
+A prompt's template is the mean of R over its tokens; the noise of its first entry is the standard
+error of a bootstrap over blocks of 8 consecutive tokens, since neighbours are alike. Gaps are
+unchanged by log-softmax and scale with 1 / temperature, so they compare at temperature 1 only.
 
 Source: Coslett 2026 (family-graded scars); the fit is OUR DEFINITION: plain least squares on 1/k
 is excluded by the published shares of G_1.
@@ -35,7 +36,7 @@ if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes wi
     Gaps = Float[NDArray[np.float64], "tokens k"]
 
 METHOD = "template"
-VERSION = 1  # raise it when a number changes: it is part of a measurement's id
+VERSION = 2  # raise it when a number changes: it is part of a measurement's id
 K = 20  # gaps, from the top 21 logits
 MAX_NEW_TOKENS = 64
 MIN_TOKENS = 16
@@ -115,6 +116,23 @@ def split_half_distance(residuals: Gaps, rng: np.random.Generator) -> float | No
     np.put_along_axis(first, order[:, : len(starts) // 2], 1.0, axis=1)
     means = [half @ sums / (half @ sizes)[:, None] for half in (first, 1 - first)]
     return float(np.linalg.norm(means[0] - means[1], axis=1).mean())
+
+
+def block_standard_error(values: Float[NDArray[np.float64], " tokens"]) -> float | None:
+    """Standard error of the mean of tokens, from a bootstrap over their 8-token blocks.
+
+    In closed form: with e_i the sum of (value - mean) over block i, redrawing all m blocks gives
+    the mean the variance sum_i e_i^2 / tokens^2; for blocks of one size that is the variance of
+    their means over m, and a shorter last block weighs as many tokens as it has. The factor
+    m / (m - 1) undoes that a few blocks vary less about their own mean than about the true one.
+    None with fewer than two blocks.
+    """
+    starts = np.arange(0, len(values), BLOCK_TOKENS)
+    m = len(starts)
+    if m < 2:
+        return None
+    excess = np.add.reduceat(values - values.mean(), starts)
+    return float(np.sqrt(m / (m - 1) * (excess**2).sum()) / len(values))
 
 
 def measure_unit(
@@ -219,6 +237,7 @@ def _record(prompt: Prompt, mode: Mode, n_prompt: int, text: str, gaps: Gaps) ->
         text=text,
         text_sha256=hashlib.sha256(text.encode()).hexdigest(),
         reason=_why(len(gaps), is_finite, mode),
+        winner_gap_se=block_standard_error(residuals[:, 0]) if is_scored else None,
     )
 
 

@@ -24,7 +24,8 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Percentile 2.5 and 97.5 of a statistic of the mean over resampled units (rows).
 
-    `statistic` maps means of shape [resamples, dims] to one number a resample.
+    `statistic` maps means of shape [resamples, dims] to one number a resample, NaN where it is not
+    defined; those resamples are left out.
     """
     rng = np.random.default_rng(SEED)
     n_units = len(values)
@@ -33,7 +34,7 @@ def bootstrap_interval(
         size = min(CHUNK, N_RESAMPLES - start)
         counts = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=size)
         drawn.append(statistic(counts @ values / n_units))
-    low, high = np.percentile(np.concatenate(drawn), [2.5, 97.5])
+    low, high = np.nanpercentile(np.concatenate(drawn), [2.5, 97.5])
     return float(low), float(high)
 
 

@@ -18,7 +18,13 @@ from warehouse.tables import TABLES
 
 ROOT = Path(__file__).parent.parent
 FILLED_BY_THE_STORE = {"measurement_id", "registered_at", "planned_at"}
-SQL_OF = {int: {"INTEGER", "BIGINT"}, float: {"DOUBLE"}, str: {"VARCHAR"}, tuple: {"DOUBLE[]"}}
+SQL_OF = {
+    int: {"INTEGER", "BIGINT"},
+    float: {"DOUBLE"},
+    str: {"VARCHAR"},
+    bool: {"BOOLEAN"},
+    tuple: {"DOUBLE[]"},
+}
 
 
 def git_files(*patterns):

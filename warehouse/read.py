@@ -23,6 +23,7 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "structural_distance": ("structural",),
     "scar": ("structural",),
     "functional_distance": ("template_distance",),
+    "winner_gap": ("template_distance",),
     "summary": ("structural", "template_distance"),
 }
 _RUN_MARTS = ("run", "run_unit")

@@ -30,13 +30,14 @@ def to_arrow(table: Table, rows: Iterable[Row], fixed: Row | None = None) -> pa.
 
 
 def _checked(table: Table, row: Row, fixed: Row) -> dict[str, object]:
-    unknown = [name for name in row if name not in table.column_names]
+    names = table.column_names
+    unknown = [name for name in row if name not in names]
     if unknown:
         raise LakeError(
             f"a row of '{table.name}' has the unknown column {_list(unknown)}; its columns are "
-            f"{', '.join(table.column_names)}"
+            f"{', '.join(names)}"
         )
-    missing = [name for name in table.column_names if name not in row and name not in fixed]
+    missing = [name for name in names if name not in row and name not in fixed]
     if missing:
         raise LakeError(
             f"a row of '{table.name}' lacks the column {_list(missing)}; give every column, "
@@ -63,6 +64,10 @@ def _value(table: Table, column: Column, value: object) -> object:
         if isinstance(value, datetime) and value.tzinfo is not None:
             return value.astimezone(UTC)
         raise _unfit(table, column, value, "a datetime with a time zone")
+    if column.type == "BOOLEAN":
+        if isinstance(value, bool):
+            return value
+        raise _unfit(table, column, value, "true or false (boolean)")
     if column.type.endswith("[]"):
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise _unfit(table, column, value, f"a list ({column.type.lower()})")

@@ -18,6 +18,7 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "INTEGER": pa.int32(),
     "BIGINT": pa.int64(),
     "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
     "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", tz="UTC"),
     "INTEGER[]": pa.list_(pa.int32()),
     "DOUBLE[]": pa.list_(pa.float64()),
@@ -90,6 +91,10 @@ def _real(name: str, meaning: str, *, null: bool = False) -> Column:
     return Column(name, "DOUBLE", meaning, null)
 
 
+def _bool(name: str, meaning: str) -> Column:
+    return Column(name, "BOOLEAN", meaning)
+
+
 def _instant(name: str, meaning: str) -> Column:
     return Column(name, INSTANT, meaning)
 
@@ -130,6 +135,28 @@ MODEL = Table(
         _text("weight_dtype", "dtype of the stored weights, e.g. 'bfloat16'", null=True),
         _text("tokenizer_sha256", "hash of the tokenizer's files", null=True),
         _instant("registered_at", "when this lake first saw it"),
+    ),
+)
+
+ORGANISM = Table(
+    "organism",
+    "model of the zoo: its known lineage",
+    ("model_id",),
+    (
+        _text("model_id", "the model"),
+        _text("name", "its name in the zoo, e.g. 'llama-distilled' of 'zoo:llama-distilled'"),
+        _text("method", "class of its recipe, e.g. 'distilled', 'sft-direct', 'pruned'"),
+        _text(
+            "role",
+            "what it is in the zoo",
+            values=("teacher", "base", "depth-student", "derivative"),
+        ),
+        _bool("is_distilled", "whether it was trained on a teacher's output"),
+        _text("base_id", "model_id of what it was made from; null: from nothing", null=True),
+        _text("teacher_id", "model_id of the teacher; null without one", null=True),
+        _int("seed", "seeds its training"),
+        _bool("is_shipped", "whether its weights come with the project, not its records alone"),
+        _instant("registered_at", "when this lake first heard of it"),
     ),
 )
 
@@ -272,6 +299,11 @@ PROMPT_TEMPLATE = Table(
         _text("text", "the text scored, without the prompt", null=True),
         _text("text_sha256", "hash of that text", null=True),
         REASON,
+        _real(
+            "winner_gap_se",
+            "standard error of the first gap's residual, from 8-token blocks, logits",
+            null=True,
+        ),
     ),
     is_record=True,
 )
@@ -308,6 +340,121 @@ TEMPLATE_DISTANCE = Table(
     is_record=True,
 )
 
+
+def _winner_gap_columns(gap: int) -> tuple[Column, ...]:
+    name, number = f"g{gap}", f"G{gap}"
+    return (
+        _real(f"mean_signed_{name}", f"mean difference of {number}, logits; > 0: up", null=True),
+        _real(f"ci_low_mean_signed_{name}", "2.5th percentile over prompts, logits", null=True),
+        _real(f"ci_high_mean_signed_{name}", "97.5th percentile over prompts, logits", null=True),
+        _real(f"mean_abs_{name}", f"mean size of the difference of {number}, logits", null=True),
+        _real(f"cancellation_{name}", "mean size over size of the mean, at least 1", null=True),
+        _real(
+            f"cancellation_noise_p_{name}",
+            "share of draws of pure noise that cancel at least as much",
+            null=True,
+        ),
+        _int(f"n_up_{name}", f"prompts where the derivative's {number} is larger", null=True),
+        _int(f"n_down_{name}", "prompts where it is smaller", null=True),
+        _real(f"sign_p_{name}", "two-sided p of the sign test, equal prompts left out", null=True),
+    )
+
+
+def _delta_norm_columns(role: str) -> tuple[Column, ...]:
+    return (
+        _real(
+            f"delta_norm_{role}",
+            f"the {role}'s mean of G3 / (G2 + G3 + G4) over tokens; 0.3178 for pure noise",
+            null=True,
+        ),
+        _real(f"ci_low_delta_norm_{role}", "2.5th percentile over prompts", null=True),
+        _real(f"ci_high_delta_norm_{role}", "97.5th percentile over prompts", null=True),
+        _int(f"n_delta_norm_{role}", "tokens in that mean"),
+        _text(
+            f"delta_gate_{role}",
+            "'pass' within 0.0159 of 0.3178, 'broken extraction' outside 0.300 to 0.336",
+            values=("pass", "fail", "broken extraction", "not interpretable"),
+        ),
+    )
+
+
+WINNER_GAP_PAIR = Table(
+    "winner_gap_pair",
+    "measurement: what a derivative did to its base's gaps, the first above all",
+    ("measurement_id",),
+    (
+        MEASUREMENT_ID,
+        MODE,
+        _int("n_prompts", "prompts the numbers are over"),
+        _int("n_prompts_dropped", "prompts left out for all models of the comparison"),
+        _text(
+            "winner_gap_class",
+            "what became of the first gap, by the rule of measure/winner_gap.py",
+            values=(
+                "amplifier",
+                "reducer",
+                "sign-oscillating",
+                "sign-oscillating (noise not excluded)",
+                "mixed",
+                "not interpretable",
+            ),
+        ),
+        _text("class_reasons", "the comparisons that decided it, '; ' between them"),
+        _real("g1_share", "share of G1 in a squared difference of templates, 0 to 1", null=True),
+        _real("ci_low_g1_share", "2.5th percentile over prompts, 0 to 1", null=True),
+        _real("ci_high_g1_share", "97.5th percentile over prompts, 0 to 1", null=True),
+        _real("top3_share", "share of its three largest gaps, 0 to 1", null=True),
+        _int("n_g1_dominant", "prompts whose largest difference is that of G1", null=True),
+        _int("n_g1_over_half", "prompts where G1 has over half of the difference", null=True),
+        *_winner_gap_columns(1),
+        *_winner_gap_columns(2),
+        _int("n_signif", "prompts whose G1 differs by more than twice its noise", null=True),
+        _int("n_signif_up", "of these, where it is larger", null=True),
+        _int("n_signif_down", "of these, where it is smaller", null=True),
+        _text(
+            "cv_label",
+            "'amplified' from an effect of 1.5, 'reduced' to 0.67, 'undefined' without one",
+            values=("amplified", "reduced", "stable", "undefined"),
+        ),
+        _real("cv_base", "spread of the base's templates over the norm of their mean", null=True),
+        _real("cv_derivative", "the same of the derivative's", null=True),
+        _real("cv_effect", "the derivative's over the base's", null=True),
+        _real("ci_low_cv_effect", "2.5th percentile over prompts", null=True),
+        _real("ci_high_cv_effect", "97.5th percentile over prompts", null=True),
+        _real("centroid_norm_base", "norm of the base's mean template, logits", null=True),
+        _real("centroid_norm_floor_base", "95th percentile of it under random signs", null=True),
+        _real("centroid_norm_derivative", "norm of the derivative's, logits", null=True),
+        _real(
+            "centroid_norm_floor_derivative", "95th percentile of it under random signs", null=True
+        ),
+        _text("cv_reason", "why there is no effect; null when there is", null=True),
+        *_delta_norm_columns("base"),
+        *_delta_norm_columns("derivative"),
+        REASON,
+    ),
+    is_record=True,
+)
+
+WINNER_GAP_PROMPT = Table(
+    "winner_gap_prompt",
+    "measurement and prompt: a derivative's template less its base's",
+    ("measurement_id", "prompt_id"),
+    (
+        MEASUREMENT_ID,
+        MODE,
+        _text("prompt_id", "the prompt"),
+        _text("category", "category of the prompt"),
+        Column("d", "DOUBLE[]", "difference of gap k = 1..20, logits"),
+        _real("d1", "difference of the first gap, logits; > 0: the derivative's is larger"),
+        _int("dominant_k", "the gap with the largest difference, from 1", null=True),
+        _real("g1_share", "share of G1 in a squared difference of templates, 0 to 1", null=True),
+        _real("noise_se", "standard error of d1, from both texts' blocks, logits", null=True),
+        Column("is_signif", "BOOLEAN", "whether d1 exceeds twice that", is_nullable=True),
+        REASON,
+    ),
+    is_record=True,
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -322,6 +469,9 @@ TABLES: dict[str, Table] = {
         STRUCTURAL_TAU,
         PROMPT_TEMPLATE,
         TEMPLATE_DISTANCE,
+        WINNER_GAP_PAIR,
+        WINNER_GAP_PROMPT,
+        ORGANISM,  # last: a view's column means what the first table with that column says
     )
 }
 RECORD_TABLES = tuple(table for table in TABLES.values() if table.is_record)

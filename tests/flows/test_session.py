@@ -122,6 +122,10 @@ def test_every_role_has_distances_in_both_modes_and_the_lake_is_in_order(home, t
         for mode in ("free", "forced")
     )
     assert read.mart("summary").height == 1
+    gaps = read.mart("winner_gap")
+    assert sorted(gaps["mode"]) == ["forced", "free"]
+    assert gaps["n_signif"].null_count() == 0
+    assert read.table("winner_gap_prompt").height == gaps["n_prompts"].sum()
     assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
 
 

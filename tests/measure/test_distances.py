@@ -15,6 +15,7 @@ def template(index, values, *, n_tokens=64, reason=None, zero=0.0, split=0.2):
         mode="free", prompt_id=f"p{index:02d}", category="c", n_prompt_tokens=5,
         n_tokens=n_tokens, beta_mean=1.0, template=padded, delta_norm_mean=0.3, n_delta_norm=64,
         zero_gap_frac=zero, split_half_distance=split, text="t", text_sha256="s", reason=reason,
+        winner_gap_se=0.1,
     )  # fmt: skip
 
 

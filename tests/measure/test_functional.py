@@ -75,6 +75,37 @@ def test_split_half_distance_by_hand():
     assert functional.split_half_distance(np.ones((64, K)), rng) == pytest.approx(0)
 
 
+def test_the_block_standard_error_by_hand():
+    """Blocks of 8, 8 and 4 tokens with values 1, 3 and 2: mean 40/20 = 2, excess -8, 8 and 0."""
+    values = np.repeat([1.0, 3.0, 2.0], [8, 8, 4])
+    expected = np.sqrt(3 / 2 * (64 + 64)) / 20
+    assert functional.block_standard_error(values) == pytest.approx(expected)
+    # Two whole blocks, 0 and 2: the sample variance of their means, 2, over 2.
+    assert functional.block_standard_error(np.repeat([0.0, 2.0], 8)) == pytest.approx(1.0)
+    assert functional.block_standard_error(values[:8]) is None
+    assert functional.block_standard_error(np.ones(20)) == 0
+
+
+def test_the_block_standard_error_by_drawing_blocks():
+    """The independent route: the bootstrap itself, a ragged last block as likely as the others."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=60) + np.repeat(rng.normal(size=8), 8)[:60]
+    blocks = np.split(values, range(8, 60, 8))
+    means = [
+        np.concatenate([blocks[i] for i in rng.integers(8, size=8)]).mean() for _ in range(20_000)
+    ]
+    expected = np.std(means) * np.sqrt(8 / 7)
+    assert functional.block_standard_error(values) == pytest.approx(expected, rel=0.03)
+
+
+def test_the_block_standard_error_of_independent_tokens():
+    """The mean of 64 tokens of sd 3 has the standard error 3/8, whatever the blocks."""
+    rng = np.random.default_rng(1)
+    squares = [functional.block_standard_error(rng.normal(0, 3, 64)) ** 2 for _ in range(4000)]
+    # Eight blocks: a relative sd of sqrt(2/7) each, three standard errors of 4,000 are 2.5 %.
+    assert np.mean(squares) == pytest.approx(9 / 64, rel=0.026)
+
+
 @pytest.fixture(scope="module")
 def model(model_folder):
     return models.load(sources.find(str(model_folder("llama", 3))), device="cpu")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from warehouse.lake import Lake
+from warehouse.tables import TABLES
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -124,6 +125,7 @@ def template_row(prompt_id: str, **over: object) -> dict[str, object]:
         "text": "a text",
         "text_sha256": "7e7",
         "reason": None,
+        "winner_gap_se": 0.1,
         **over,
     }
 
@@ -151,15 +153,69 @@ def distance_row(role: str, **over: object) -> dict[str, object]:
     }
 
 
+def winner_gap_rows(d1s: Sequence[float], **over: object) -> dict[str, list[dict[str, object]]]:
+    """A winner gap by table: prompts that differ in the first gap alone, by more than their noise.
+
+    What no count or mean of theirs decides is made up.
+    """
+    prompts = [
+        {
+            "mode": "free",
+            "prompt_id": f"p{index}",
+            "category": "arithmetic",
+            "d": [d1] + [0.0] * 19,
+            "d1": d1,
+            "dominant_k": 1 if d1 else None,
+            "g1_share": 1.0 if d1 else None,
+            "noise_se": 0.01,
+            "is_signif": d1 != 0,
+            "reason": None if d1 else "the templates are equal",
+        }
+        for index, d1 in enumerate(d1s)
+    ]
+    n_up, n_down = sum(d1 > 0 for d1 in d1s), sum(d1 < 0 for d1 in d1s)
+    mean = sum(d1s) / len(d1s)
+    pair: dict[str, object] = {
+        **dict.fromkeys(TABLES["winner_gap_pair"].column_names[1:]),
+        "mode": "free",
+        "n_prompts": len(d1s),
+        "n_prompts_dropped": 0,
+        "winner_gap_class": "mixed",
+        "class_reasons": "sign test p 1 (limit 0.05)",
+        "g1_share": 1.0,
+        "top3_share": 1.0,
+        "n_g1_dominant": n_up + n_down,
+        "n_g1_over_half": n_up + n_down,
+        "mean_signed_g1": mean,
+        "mean_abs_g1": sum(map(abs, d1s)) / len(d1s),
+        "cancellation_g1": sum(map(abs, d1s)) / abs(sum(d1s)) if sum(d1s) else None,
+        "n_up_g1": n_up,
+        "n_down_g1": n_down,
+        "n_signif": n_up + n_down,
+        "n_signif_up": n_up,
+        "n_signif_down": n_down,
+        "cv_label": "undefined",
+        "cv_reason": "the base's mean template 1 is not above its floor 2",
+        "n_delta_norm_base": 0,
+        "delta_gate_base": "not interpretable",
+        "n_delta_norm_derivative": 0,
+        "delta_gate_derivative": "not interpretable",
+        **over,
+    }
+    return {"winner_gap_pair": [pair], "winner_gap_prompt": prompts}
+
+
 def add_distances(
     lake: Lake,
     measurement_id: str,
     models: Mapping[str, str],
     rows: Sequence[Mapping],
+    winner_gap: Mapping[str, Sequence[Mapping]] | None = None,
     **over: object,
 ) -> None:
     """Register the models and store a complete `template_distance` measurement of them."""
     lake.add_models([model(model_id) for model_id in models.values()])
     planned = measurement(measurement_id, "template_distance", 1, options='{"mode":"free"}')
     lake.plan({**planned, **over}, models)
-    lake.append_unit(measurement_id, "all", {"template_distance": rows}, 0.5)
+    tables = {"template_distance": rows, **(winner_gap or {})}
+    lake.append_unit(measurement_id, "all", tables, 0.5)

@@ -12,11 +12,13 @@ from making import (
     measurement,
     model,
     tau_row,
+    winner_gap_rows,
 )
 
 from warehouse import checks, read
 from warehouse import lake as lake_module
 from warehouse.relations import relations
+from warehouse.tables import TABLES
 
 
 def test_an_absent_lake_gives_empty_marts_with_their_columns(location):
@@ -224,6 +226,68 @@ def test_a_teacher_s_distance_shows_for_the_derivatives_that_declare_it(lake, lo
     )
     frame = read.mart("functional_distance", location)
     assert frame["derivative_id"].to_list() == ["child"]
+
+
+def test_winner_gap_of_the_newest_measurement_with_its_direction(lake, location):
+    models = {"base": "base", "derivative": "child", "reference": "stranger"}
+    distances = [distance_row("derivative"), distance_row("reference")]
+    add_distances(lake, "old", models, distances, winner_gap_rows([9.0, 9.0]))
+    # Mean size 8/4 over the size of the mean, 2/4: cancellation 4; one prompt did not change.
+    gaps = winner_gap_rows([1.0, -5.0, 2.0, 0.0])
+    add_distances(lake, "new", models, distances, gaps)
+    row = read.mart("winner_gap", location).row(0, named=True)
+    assert read.mart("winner_gap", location).height == 1
+    assert (row["derivative_id"], row["base"], row["mode"]) == ("child", "BASE", "free")
+    assert (row["measurement_id"], row["direction"]) == ("new", "down")
+    assert row["mean_signed_g1"] == pytest.approx(-0.5) and row["mean_abs_g1"] == pytest.approx(2)
+    assert row["cancellation_g1"] == pytest.approx(4)
+    assert (row["n_up_g1"], row["n_down_g1"], row["n_unchanged_g1"]) == (2, 1, 1)
+    assert (row["winner_gap_class"], row["reason"]) == ("mixed", None)
+    assert row["centroid_floor"] == 0.25 and row["centroid_status"] == "above its floor"
+    assert read.newest("winner_gap", location) == row["measured_at"]
+    prompts = read.table("winner_gap_prompt", location, measurement_id="new")
+    assert prompts["is_signif"].sum() == 3 and prompts.height == 4
+    assert {n: rows.height for n, rows in checks.run(location).items() if rows.height} == {}
+
+
+@pytest.mark.parametrize(
+    ("over", "check"),
+    [
+        ({"g1_share": 1.5}, "winner_gap_out_of_range"),
+        ({"top3_share": 0.5}, "winner_gap_out_of_range"),
+        ({"cancellation_g2": 0.99}, "winner_gap_out_of_range"),
+        ({"sign_p_g1": 1.1}, "winner_gap_out_of_range"),
+        ({"n_signif_up": 3}, "winner_gap_out_of_range"),
+        ({"n_up_g2": 2, "n_down_g2": 3}, "winner_gap_out_of_range"),
+        ({"n_prompts": 5}, "winner_gap_prompts_differ"),
+        ({"n_up_g1": 1}, "winner_gap_prompts_differ"),
+        ({"n_signif": None}, "winner_gap_prompts_differ"),
+        ({"g1_share": None}, "missing_without_reason"),
+        ({"cv_reason": None}, "missing_without_reason"),
+        ({"ci_low_cv_effect": 2.0, "ci_high_cv_effect": 1.0}, "interval_out_of_order"),
+    ],
+)
+def test_what_a_winner_gap_must_not_be_is_found(lake, location, over, check):
+    models = {"base": "base", "derivative": "child"}
+    gaps = winner_gap_rows([1.0, -5.0, 2.0, 0.0], **over)
+    add_distances(lake, "d1", models, [distance_row("derivative")], gaps)
+    assert [n for n, rows in checks.run(location).items() if rows.height] == [check]
+
+
+def test_a_refused_winner_gap_has_no_prompts_and_passes_the_checks(lake, location):
+    numbers = [
+        column.name
+        for column in TABLES["winner_gap_pair"].columns
+        if column.is_nullable and column.name != "cv_reason"
+    ]
+    refused = {**dict.fromkeys(numbers), "reason": "the logits were rounded"}
+    gaps = winner_gap_rows([1.0], winner_gap_class="not interpretable", **refused)
+    gaps["winner_gap_prompt"] = []
+    models = {"base": "base", "derivative": "child"}
+    add_distances(lake, "d1", models, [distance_row("derivative")], gaps)
+    row = read.mart("winner_gap", location).row(0, named=True)
+    assert (row["direction"], row["reason"]) == (None, "the logits were rounded")
+    assert {n: rows.height for n, rows in checks.run(location).items() if rows.height} == {}
 
 
 def test_summary_joins_what_there_is(lake, location):

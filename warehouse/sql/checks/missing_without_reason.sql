@@ -10,3 +10,15 @@ union all
 select measurement_id, 'template_distance' as table_name, role as record
 from template_distance
 where (centroid_distance is null or crp_distance is null) and reason is null
+union all
+select measurement_id, 'winner_gap_pair' as table_name, 'difference' as record
+from winner_gap_pair
+where (g1_share is null or mean_signed_g1 is null) and reason is null
+union all
+select measurement_id, 'winner_gap_pair' as table_name, 'cv_effect' as record
+from winner_gap_pair
+where cv_effect is null and cv_reason is null
+union all
+select measurement_id, 'winner_gap_prompt' as table_name, prompt_id as record
+from winner_gap_prompt
+where (dominant_k is null or g1_share is null or is_signif is null) and reason is null

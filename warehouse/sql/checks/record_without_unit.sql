@@ -7,6 +7,10 @@ record as (
     select measurement_id from prompt_template
     union
     select measurement_id from template_distance
+    union
+    select measurement_id from winner_gap_pair
+    union
+    select measurement_id from winner_gap_prompt
 )
 
 select measurement_id, 'records without a unit' as fault

@@ -13,6 +13,10 @@ record as (
     select measurement_id from prompt_template
     union all
     select measurement_id from template_distance
+    union all
+    select measurement_id from winner_gap_pair
+    union all
+    select measurement_id from winner_gap_prompt
 ),
 
 found as (

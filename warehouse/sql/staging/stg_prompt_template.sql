@@ -20,7 +20,8 @@ select
     template.split_half_distance,
     template.text,
     template.text_sha256,
-    template.reason
+    template.reason,
+    template.winner_gap_se
 from prompt_template as template
 inner join stg_measurement as measurement using (measurement_id)
 inner join measurement_model as member
