@@ -110,11 +110,20 @@ def _add_sql(commands: "Commands") -> None:
 def _add_take(commands: "Commands") -> None:
     take = commands.add_parser(
         "take",
-        help="append records measured elsewhere by `python -m measure`",
-        description="Appends the JSON lines of `python -m measure --out FILE`, each unit once.",
+        help="append records measured elsewhere",
+        description="Appends the JSON lines of `python -m measure --out FILE`, each unit once, or "
+        "a pack (Parquet), each measurement once.",
     )
     take.add_argument("file", type=Path)
     take.set_defaults(run=_take)
+    pack = commands.add_parser(
+        "pack",
+        help="write all complete measurements as one file, for other lakes to take",
+        description="Writes all complete measurements as one Parquet file: `cicatrix take` "
+        "appends it to another lake.",
+    )
+    pack.add_argument("file", type=Path)
+    pack.set_defaults(run=_pack)
 
 
 def _add_services(commands: "Commands") -> None:
@@ -198,6 +207,17 @@ def _take(given: argparse.Namespace) -> int:
     from flows import taking
 
     sys.stdout.write(taking.take(given.file).text() + "\n")
+    return DONE
+
+
+def _pack(given: argparse.Namespace) -> int:
+    from measure.request import code_version
+    from warehouse.lake import Lake
+    from warehouse.pack import write_pack
+
+    with Lake.open() as lake:
+        n = write_pack(lake, given.file, made_by=f"cicatrix {code_version()}")
+    sys.stdout.write(f"packed {n} measurements ({given.file.stat().st_size / 1e6:.2f} MB)\n")
     return DONE
 
 

@@ -7,7 +7,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from flows import ledger
-from flows.targets import Target, bases_read_by, in_order
+from flows.targets import Target, bases_read_by, in_order, organism
 from measure import models, run, sources
 from measure.errors import BadInput
 from measure.models import CausalLM
@@ -149,6 +149,8 @@ class Session:
             # A base's own free text, once there, brings a forced job of its own: look again.
             model = self._load(ref, source)
             self.lake.add_models([asdict(model.card)])
+            if source.kind == "zoo":
+                self.lake.add_organisms([organism(ref)])
             with tqdm(
                 total=sum(job.n_passes for job in pending),
                 desc=f"{source.label[:28]:28s}",

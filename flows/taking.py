@@ -1,7 +1,7 @@
-"""Appending what `python -m measure` wrote on another machine, each unit once."""
+"""Appending what was measured on another machine: `python -m measure`'s lines, or a pack."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from measure.errors import BadInput
 from measure.records import Mode
 from measure.request import Measurement, text_set_sha256
 from warehouse.lake import Lake
+from warehouse.pack import TakenPack, is_pack, take_pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,35 +35,43 @@ class Taken:
 WHERE = {"host", "device"}  # of a measurement's line: they belong to its attempt
 
 
-def take(path: Path) -> Taken:
-    """Append a file's units, then the distances its comparisons now allow.
+def take(path: Path) -> Taken | TakenPack:
+    """Append a pack's measurements, or the units of a file of lines.
 
     Raises:
-        BadInput: a line that `python -m measure` does not write; lines before it stay appended.
+        BadInput: what `python -m measure` does not write; of a pack nothing stays.
+    """
+    with Lake.open() as lake:
+        return take_pack(lake, path, _refuse_changed) if is_pack(path) else _take_lines(lake, path)
+
+
+def _take_lines(lake: Lake, path: Path) -> Taken:
+    """Append a file's units, then the distances its comparisons now allow.
+
+    Lines before one that is refused stay appended.
     """
     taken = Taken()
-    with Lake.open() as lake:
-        lines = list(_lines(path))
-        batch_sizes: dict[str, int] = {
-            str(line.get("measurement_id")): line.get("batch_size", 0)
-            for _, line in lines
-            if line["line"] in {"measurement", "discard"}
-        }
-        new: set[str] = set()
-        for number, line in _surviving(lines):
-            try:
-                before = taken.n_units
-                taken = _take_line(lake, line, taken, batch_sizes)
-                if taken.n_units > before:
-                    new.add(line["measurement_id"])
-            except (KeyError, TypeError) as error:
-                raise BadInput(
-                    f"{str(path)!r}, line {number}: {error} is not what `python -m measure` "
-                    "writes: give the file of its --out"
-                ) from error
-        content = [line for _, line in lines]
-        _note_attempts(lake, content, new)
-        return replace(taken, n_distances=_measure_distances(lake, content))
+    lines = list(_lines(path))
+    batch_sizes: dict[str, int] = {
+        str(line.get("measurement_id")): line.get("batch_size", 0)
+        for _, line in lines
+        if line["line"] in {"measurement", "discard"}
+    }
+    new: set[str] = set()
+    for number, line in _surviving(lines):
+        try:
+            before = taken.n_units
+            taken = _take_line(lake, line, taken, batch_sizes)
+            if taken.n_units > before:
+                new.add(line["measurement_id"])
+        except (KeyError, TypeError) as error:
+            raise BadInput(
+                f"{str(path)!r}, line {number}: {error} is not what `python -m measure` "
+                "writes: give the file of its --out"
+            ) from error
+    content = [line for _, line in lines]
+    _note_attempts(lake, content, new)
+    return replace(taken, n_distances=_measure_distances(lake, content))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -132,21 +141,23 @@ def _take_line(
     return taken
 
 
-def _refuse_changed(row: dict[str, Any], models: dict[str, str]) -> None:
+def _refuse_changed(row: Mapping[str, Any], models: Mapping[str, str]) -> None:
     """A measurement's id is the hash of its inputs; one that is not would hide the real one."""
-    options = json.loads(row["options"])
     inputs = (
         "method", "method_version", "prompt_set", "prompt_set_sha256", "dtype", "backend",
         "device_kind", "replicate", "text_sha256",
     )  # fmt: skip
-    measurement = Measurement(
-        models=models,
-        options=options,
-        seeds=tuple(row["seeds"]),
-        units=(),
-        **{name: row[name] for name in inputs},
-    )
-    if measurement.measurement_id != row["measurement_id"]:
+    try:
+        measurement_id = Measurement(
+            models=models,
+            options=json.loads(row["options"]),
+            seeds=tuple(row["seeds"]),
+            units=(),
+            **{name: row[name] for name in inputs},
+        ).measurement_id
+    except (ValueError, TypeError):  # options that are no JSON, or no object of it
+        measurement_id = None
+    if measurement_id != row["measurement_id"]:
         raise BadInput(
             f"measurement {row['measurement_id']!r} is not the hash of its inputs: the file was "
             "changed after it was measured; measure again"

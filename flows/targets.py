@@ -65,3 +65,22 @@ def zoo_targets() -> list[Target]:
 def zoo_ref(name: str) -> str:
     """The reference of a zoo member, as `cicatrix measure` takes it."""
     return sources.ZOO_PREFIX + name
+
+
+def organism(ref: str) -> dict[str, object]:
+    """The known lineage of a zoo member, as the lake keeps it."""
+    member = zoo.member(ref.removeprefix(sources.ZOO_PREFIX))
+    ids = {
+        f"{role}_id": sources.model_id_of(zoo_ref(name)) if name else None
+        for role, name in (("base", member.base), ("teacher", member.teacher))
+    }
+    return {
+        "model_id": sources.model_id_of(ref),
+        "name": member.name,
+        "method": member.kind,
+        "role": "derivative" if member.base else member.kind,
+        "is_distilled": member.is_distilled,
+        "seed": member.seed,
+        "is_shipped": True,
+        **ids,
+    }

@@ -25,7 +25,7 @@ from warehouse.attach import connect, create, schema_version
 from warehouse.location import LakeError, Location, explain, home
 from warehouse.locking import writer_lock
 from warehouse.rows import Row, to_arrow
-from warehouse.tables import RECORD_TABLES, TABLES, Table
+from warehouse.tables import INSTANT, RECORD_TABLES, TABLES, Table
 
 __all__ = [
     "Lake",
@@ -37,6 +37,10 @@ __all__ = [
     "make_default",
     "schema_version",
 ]
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_SAME_MODEL = "old.model_id = new.model_id"
+_SAME_PAIR = "old.derivative_id = new.derivative_id and old.role = new.role"
 
 
 def make_default() -> None:
@@ -80,7 +84,11 @@ class Lake:
 
         How many are new.
         """
-        return self._add_new("model", models, "registered_at", "old.model_id = new.model_id")
+        return self._add_new("model", models, "registered_at", _SAME_MODEL)
+
+    def add_organisms(self, organisms: Iterable[Row]) -> int:
+        """Register the lineage of models of the zoo, as `add_models` does; how many are new."""
+        return self._add_new("organism", organisms, "registered_at", _SAME_MODEL)
 
     def add_comparisons(self, comparisons: Iterable[Row]) -> int:
         """Declare pairs, `declared_at` filled in; how many are new.
@@ -89,8 +97,7 @@ class Lake:
         since: declaring it again makes it the base again.
         """
         is_known = (
-            "old.derivative_id = new.derivative_id and old.role = new.role "
-            "and old.model_id = new.model_id and (new.role <> 'base' or old.declared_at = ("
+            f"{_SAME_PAIR} and {_SAME_MODEL} and (new.role <> 'base' or old.declared_at = ("
             "select max(declared_at) from comparison as base where base.role = 'base' "
             "and base.derivative_id = new.derivative_id))"
         )
@@ -124,6 +131,35 @@ class Lake:
             self._insert("measurement", row)
             self._insert("measurement_model", members)
         return True
+
+    def add_measured(self, tables: Mapping[str, pa.Table]) -> tuple[int, int]:
+        """Add whole measurements and the models they are of, by table, in one transaction.
+
+        What is known stays as it is: a base that is declared, a measurement that is planned.
+        Instants in `tables` count from the epoch, and become that long after this moment: what
+        others committed before is older. How many measurements are new, and of how many records.
+        """
+        known = {
+            "model": f"model as old where {_SAME_MODEL}",
+            "organism": f"organism as old where {_SAME_MODEL}",
+            "comparison": f"comparison as old where {_SAME_PAIR} "
+            f"and ({_SAME_MODEL} or new.role = 'base')",
+        }
+        planned = "measurement as old where old.measurement_id = new.measurement_id"
+        with self._transaction("add measurements"):
+            moment = f"to_microseconds({(_now() - _EPOCH) // timedelta(microseconds=1)})"
+            n_new: dict[str, int] = {}
+            # The plans come last: until then they tell which measurements are new.
+            for name in sorted(tables, key=lambda name: name == "measurement"):
+                columns = ", ".join(
+                    f"new.{c.name}" + (f" + {moment}" if c.type == INSTANT else "")
+                    for c in TABLES[name].columns
+                )
+                n_new[name] = self._insert_new(
+                    name, tables[name], known.get(name, planned), columns
+                )
+        records = (n for name, n in n_new.items() if TABLES[name].is_record)
+        return n_new["measurement"], sum(records)
 
     def units_done(self, measurement_id: str) -> frozenset[str]:
         """Units of the measurement that are committed."""
@@ -275,6 +311,14 @@ class Lake:
         with self._thread_lock, self._errors_told("query the lake"):
             return self._connection.execute(sql, params or []).pl()
 
+    def snapshot(self, queries: Mapping[str, str]) -> dict[str, pa.Table]:
+        """Answers to several questions of ours about one instant of the lake."""
+        with self._transaction("read the lake"):
+            return {
+                name: self._connection.execute(sql).to_arrow_table()
+                for name, sql in queries.items()
+            }
+
     @contextmanager
     def _transaction(self, doing: str) -> Generator[None]:
         """One transaction under the writer lock; on any error nothing of it stays."""
@@ -305,14 +349,18 @@ class Lake:
         given = [{**row, **_now_as(instant, row)} for row in rows]
         incoming = to_arrow(TABLES[name], given)
         with self._transaction(f"add to {name}"):
-            self._connection.register("incoming", incoming)
-            try:
-                found = self._one(
-                    f"insert into {name} select * from incoming as new "
-                    f"where not exists (select 1 from {name} as old where {is_known})"
-                )
-            finally:
-                self._connection.unregister("incoming")
+            return self._insert_new(name, incoming, f"{name} as old where {is_known}")
+
+    def _insert_new(self, name: str, rows: pa.Table, known: str, columns: str = "*") -> int:
+        """Insert the rows `new` of which nothing is `known`; how many."""
+        self._connection.register("incoming", rows)
+        try:
+            found = self._one(
+                f"insert into {name} select {columns} from incoming as new "
+                f"where not exists (select 1 from {known})"
+            )
+        finally:
+            self._connection.unregister("incoming")
         return int(str(found or 0))
 
     def _insert(self, name: str, rows: pa.Table) -> None:
