@@ -150,7 +150,7 @@ class Session:
             model = self._load(ref, source)
             self.lake.add_models([asdict(model.card)])
             if source.kind == "zoo":
-                self.lake.add_organisms([organism(ref)])
+                self.lake.add_organisms([organism(ref, self.model_id)])
             with tqdm(
                 total=sum(job.n_passes for job in pending),
                 desc=f"{source.label[:28]:28s}",

@@ -1,6 +1,6 @@
 """What a command compares with what: models by reference and role, and in which order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from measure import sources, zoo
@@ -67,15 +67,15 @@ def zoo_ref(name: str) -> str:
     return sources.ZOO_PREFIX + name
 
 
-def organism(ref: str) -> dict[str, object]:
-    """The known lineage of a zoo member, as the lake keeps it."""
+def organism(ref: str, model_id: Callable[[str], str]) -> dict[str, object]:
+    """The known lineage of a zoo member, as the lake keeps it; ids as `model_id` gives them."""
     member = zoo.member(ref.removeprefix(sources.ZOO_PREFIX))
     ids = {
-        f"{role}_id": sources.model_id_of(zoo_ref(name)) if name else None
+        f"{role}_id": model_id(zoo_ref(name)) if name else None
         for role, name in (("base", member.base), ("teacher", member.teacher))
     }
     return {
-        "model_id": sources.model_id_of(ref),
+        "model_id": model_id(ref),
         "name": member.name,
         "method": member.kind,
         "role": "derivative" if member.base else member.kind,

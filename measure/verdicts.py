@@ -91,7 +91,7 @@ def concentration_anomaly(scar: Scar, limits: Thresholds = DEFAULT) -> Verdict:
     )
     reason = (
         f"largest seed {scar.max_seed:,.4g} eps against {scar.max_non_max:,.4g} of the next, "
-        f"Gini {_shown(gini)}, {_shown(share)} of the squared distance in one dimension"
+        f"Gini {shown(gini)}, {shown(share)} of the squared distance in one dimension"
     )
     return _verdict({True: "anomaly", False: "no anomaly", None: "unknown"}[found], reason)
 
@@ -242,18 +242,18 @@ def triangle(row: Triangle, limits: Thresholds = DEFAULT) -> TriangleVerdict:
     near = None if row.shift_1 is None else limits.neighbour_share * abs(row.shift_1)
     gap = None if row.shift_1_to_reference is None else abs(row.shift_1_to_reference)
     reference_neighbour = _below(gap, near)
-    baseline = f"self-baseline {_shown(row.self_baseline)}"
+    baseline = f"self-baseline {shown(row.self_baseline)}"
     notes = {
-        f"D_below_SB: centroid distance {_shown(row.d)}, {baseline}": d_below_sb,
-        f"shared_patho: C {_shown(row.c_shared)}, {baseline}, CRP/C {_shown(ratio)}; "
+        f"D_below_SB: centroid distance {shown(row.d)}, {baseline}": d_below_sb,
+        f"shared_patho: C {shown(row.c_shared)}, {baseline}, CRP/C {shown(ratio)}; "
         "the primary ratio is the magnitude": shared_patho,
-        f"reference_neighbour: {_shown(gap)} from the primary reference in gap 1, "
-        f"shift {_shown(row.shift_1)}": reference_neighbour,
-        f"C_primary {_shown(row.c_primary)} is below its floor, {baseline}": (
+        f"reference_neighbour: {shown(gap)} from the primary reference in gap 1, "
+        f"shift {shown(row.shift_1)}": reference_neighbour,
+        f"C_primary {shown(row.c_primary)} is below its floor, {baseline}": (
             _below(row.c_primary, row.self_baseline)
         ),
-        f"D_below_SB unknown: centroid distance {_shown(row.d)}, {baseline}": d_below_sb is None,
-        f"shared_patho unknown: C {_shown(row.c_shared)}, {baseline}": shared_patho is None,
+        f"D_below_SB unknown: centroid distance {shown(row.d)}, {baseline}": d_below_sb is None,
+        f"shared_patho unknown: C {shown(row.c_shared)}, {baseline}": shared_patho is None,
     }
     label, why = _per_prompt(row, limits) if d_below_sb else _by_references(row)
     return TriangleVerdict(
@@ -341,12 +341,12 @@ def why_inadmissible(evidence: Evidence, limits: Thresholds = DEFAULT) -> tuple[
     rho, zeros = evidence.rho_f, evidence.zero_gap_frac
     most = limits.max_zero_gap_frac
     faults = {
-        f"rho_F {_shown(rho)}, damping-dominated": _below(rho, limits.min_rho_f),
+        f"rho_F {shown(rho)}, damping-dominated": _below(rho, limits.min_rho_f),
         "D_below_SB: centroid distance below the self-baseline": evidence.is_d_below_sb,
         "concentration anomaly: one dimension makes the distance": (
             evidence.is_concentration_anomaly
         ),
-        f"{_shown(zeros)} of the gaps are 0, at most {most} may be": _below(most, zeros),
+        f"{shown(zeros)} of the gaps are 0, at most {most} may be": _below(most, zeros),
     }
     return tuple(fault for fault, is_so in faults.items() if is_so)
 
@@ -390,7 +390,8 @@ def _verdict(label: str, *reasons: str) -> Verdict:
     return Verdict(label=label, reasons=reasons)
 
 
-def _shown(number: float | None) -> str:
+def shown(number: float | None) -> str:
+    """Three significant digits, or 'unknown'."""
     return "unknown" if number is None else f"{number:.3g}"
 
 

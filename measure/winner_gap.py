@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,7 +42,7 @@ from measure.records import (
     WinnerGapClass,
     WinnerGapPrompt,
 )
-from measure.verdicts import delta_norm_gate
+from measure.verdicts import delta_norm_gate, shown
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
     from jaxtyping import Float
@@ -74,10 +75,15 @@ def cancellation(values: Float[NDArray[np.float64], " prompts"]) -> float | None
 
 def cancellation_noise_p(observed: float, n_prompts: int) -> float:
     """Share of 10,000 draws of zero-mean normal values, one a prompt, that cancel as much."""
-    draws = np.random.default_rng(SEED).normal(size=(N_NULL_DRAWS, n_prompts))
-    null = np.abs(draws).mean(1) / np.abs(draws.mean(1))
     # A draw that ties with the observation up to rounding counts against it.
-    return float((null >= observed * (1 - 1e-12)).mean())
+    return float((_noise_cancellations(n_prompts) >= observed * (1 - 1e-12)).mean())
+
+
+@cache
+def _noise_cancellations(n_prompts: int) -> Float[NDArray[np.float64], " draws"]:
+    """Cancellations of pure noise: the same for every gap, mode and pair of so many prompts."""
+    draws = np.random.default_rng(SEED).normal(size=(N_NULL_DRAWS, n_prompts))
+    return np.abs(draws).mean(1) / np.abs(draws.mean(1))
 
 
 def winner_gap_class(
@@ -110,9 +116,9 @@ def winner_gap_class(
         return "amplifier" if mean_signed > 0 else "reducer", reasons
     reasons = (
         said,
-        f"G1 dominates {_shown(n_g1_dominant)} of {n_prompts} prompts (limit: half)",
-        f"cancellation {_shown(cancellation)} (limit {MIN_CANCELLATION:g})",
-        f"prompts beyond their noise: {_shown(n_signif_up)} up, {_shown(n_signif_down)} down "
+        f"G1 dominates {shown(n_g1_dominant)} of {n_prompts} prompts (limit: half)",
+        f"cancellation {shown(cancellation)} (limit {MIN_CANCELLATION:g})",
+        f"prompts beyond their noise: {shown(n_signif_up)} up, {shown(n_signif_down)} down "
         f"(limit {MIN_SIGNIF} each)",
     )
     is_oscillating = (
@@ -129,10 +135,6 @@ def winner_gap_class(
     if min(n_signif_up, n_signif_down) < MIN_SIGNIF:
         return "mixed", reasons
     return "sign-oscillating", reasons
-
-
-def _shown(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.3g}"
 
 
 def cv_label(effect: float | None) -> CvLabel:
