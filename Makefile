@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := measure,gguf,flows,dashboard,postgres
+EXTRAS := measure,gguf,zoo,flows,dashboard,postgres
 
 .PHONY: demo test check slow install zoo clean
 
@@ -22,7 +22,7 @@ slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
 zoo: $(VENV)/.installed
-	$(BIN)/python -m measure.zoo build
+	$(BIN)/cicatrix zoo build
 
 install: $(VENV)/.installed
 

@@ -166,6 +166,53 @@ def scars(scar: pl.DataFrame, seeds: pl.DataFrame) -> alt.LayerChart:
     return _sized(layers, title, len(names))
 
 
+_KINDS = {True: "distilled", False: "not distilled", None: "not known"}
+
+
+def families(scar: pl.DataFrame) -> alt.LayerChart:
+    """Every derivative's scar by family and by what is known of it: distilled, not, not known."""
+    rows = (
+        scar.drop_nulls("median_non_max_x_eps")
+        .with_columns(
+            kind=pl.col("is_distilled").map_elements(
+                _KINDS.__getitem__, return_dtype=pl.String, skip_nulls=False
+            ),
+            colour=pl.col("family").map_elements(colour, return_dtype=pl.String, skip_nulls=False),
+            x=pl.max_horizontal("median_non_max_x_eps", pl.lit(LOWEST)),
+            said=_said("median_non_max_x_eps"),
+        )
+        .sort("family", pl.col("kind").cast(pl.Enum(list(_KINDS.values()))))
+        .with_columns(n=pl.len().over("family", "kind"))
+        .with_columns(row=pl.format("{} · {}, n = {}", "family", "kind", "n"))
+    )
+    names = {row: row for row in rows["row"].unique(maintain_order=True)}
+    x = alt.X(
+        "x:Q",
+        title="Median distance from the base, × ε (ε = 0.0001), log scale",
+        scale=alt.Scale(type="log", domain=[LEFT_EDGE, max([10.0, *rows["x"]]) * 2.2], nice=False),
+        axis=alt.Axis(values=[1, 10, 100, 1_000, 10_000, 100_000], format=",", tickCount=6),
+    )
+    y = _rows(names)
+    tooltip = _tooltip(
+        N={
+            "derivative": "Derivative", "method": "Recipe", "kind": "Known as", "base": "From",
+            "said": "Median distance, × ε", "structural_status": "Against its floor",
+        },
+        Q={"n_seeds": "Seeds"},
+    )  # fmt: skip
+    family = alt.Color("colour:N", scale=None)
+    is_other = pl.col("kind") == _KINDS[False]
+    layers = alt.layer(
+        alt.Chart(rows.filter(is_other)).mark_point(shape="circle", size=55, strokeWidth=1.3)
+        .encode(x, y, color=family, opacity=alt.value(0.75), tooltip=tooltip),
+        alt.Chart(rows.remove(is_other))
+        .mark_point(shape=ROLE_SHAPES["derivative"], filled=True, size=110)
+        .encode(x, y, color=family, opacity=alt.value(0.85), tooltip=tooltip),
+    )  # fmt: skip
+    subtitle = f"n = {rows.height} derivatives; median of the seeds but the largest; measured"
+    return _sized(layers, alt.Title("Scars by family", subtitle=subtitle, offset=28), len(names))
+
+
 def distances(functional: pl.DataFrame, measure: str, names: dict[str, str]) -> alt.LayerChart:
     """Distance of templates from the base's ('centroid' or 'crp'), the floor as a band from 0."""
     title = {"centroid": "Centroid distance", "crp": "CRP distance"}[measure]

@@ -22,8 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     environment.set_defaults()
     try:
-        if given.run not in (_doctor, _init):  # one tells of a lake that cannot be, one makes it
-            make_default()
+        if given.run not in _WITHOUT_LAKE and make_default() and given.run is not _demo:
+            _take_records()  # the demo measures its models itself first
         return given.run(given)
     except BadInput as error:
         return _tell(f"error: {error}", BAD_USAGE)
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_measure(commands)
     _add_sql(commands)
     _add_take(commands)
+    _add_zoo(commands)
     _add_services(commands)
     return parser
 
@@ -126,6 +127,28 @@ def _add_take(commands: "Commands") -> None:
     pack.set_defaults(run=_pack)
 
 
+def _add_zoo(commands: "Commands") -> None:
+    parser = commands.add_parser(
+        "zoo",
+        help="the embedded models: list them, or build them again",
+        description="The embedded models: what they are, and how to make them again.",
+    )
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="show the lineage and what was measured")
+    listing.set_defaults(run=_zoo_list)
+    build = actions.add_parser(
+        "build",
+        help="make what is missing",
+        description="Trains what is missing, goes on where it was stopped, and, when nothing is "
+        "left out, measures the records that ship with the project. About BUILD_TIME on 2 cores.",
+    )
+    build.add_argument("--only", nargs="+", default=[], metavar="NAME", help="and what they need")
+    build.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="models at a time"
+    )
+    build.set_defaults(run=_zoo_build)
+
+
 def _add_services(commands: "Commands") -> None:
     up = commands.add_parser(
         "up",
@@ -189,7 +212,8 @@ def _choice(given: argparse.Namespace) -> dict[str, object]:
 def _demo(given: argparse.Namespace) -> int:
     from flows import command, services, targets
 
-    outcome = command.measure(targets.zoo_targets(), {})
+    outcome = command.measure(targets.demo_targets(), {})
+    _take_records()
     if outcome or given.no_serve:
         return outcome
     return services.serve_dashboard(given.port)
@@ -221,6 +245,29 @@ def _pack(given: argparse.Namespace) -> int:
     return DONE
 
 
+def _take_records() -> None:
+    from flows import zoo
+    from warehouse.lake import Lake
+
+    with Lake.open() as lake:
+        zoo.take_records(lake)
+
+
+def _zoo_list(_: argparse.Namespace) -> int:
+    from flows import zoo
+
+    return zoo.list_members()
+
+
+def _zoo_build(given: argparse.Namespace) -> int:
+    from flows import zoo
+    from measure.errors import BadInput
+
+    if given.jobs < 1:
+        raise BadInput(f"--jobs {given.jobs} is under 1: give such as `--jobs 2`")
+    return zoo.build(given.only, given.jobs)
+
+
 def _up(given: argparse.Namespace) -> int:
     from flows import services
 
@@ -239,7 +286,12 @@ def _init(_: argparse.Namespace) -> int:
     location = Location.from_env()
     create(location)
     sys.stdout.write(f"created the lake at {location.name}\n")
+    _take_records()
     return DONE
+
+
+# One tells of a lake that cannot be, one makes it, two need none.
+_WITHOUT_LAKE = (_doctor, _init, _zoo_list, _zoo_build)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from measure import sources, zoo
+from measure.zoo import Member
 
 ROLES = ("base", "reference", "shared_comparator", "teacher")
+
+
+# A base of another family and about the same size, for each family that the zoo calibrates.
+_STRANGERS = {"llama": "qwen2-base", "qwen2": "mistral-base", "mistral": "llama-base"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,25 +46,27 @@ def bases_read_by(ref: str, targets: Sequence[Target]) -> Iterator[str]:
     yield from dict.fromkeys(found)
 
 
-def zoo_targets() -> list[Target]:
-    """Every derivative of the zoo against its base, the base of the next family and its teacher."""
-    members = zoo.members()
-    bases = [member for member in members if member.kind == "base"]
-    targets: list[Target] = []
-    for member in members:
-        if member.base is None:
-            continue
-        families = [base.name for base in bases]
-        stranger = families[(families.index(member.base) + 1) % len(families)]
-        targets.append(
-            Target(
-                model=zoo_ref(member.name),
-                base=zoo_ref(member.base),
-                reference=zoo_ref(stranger) if stranger != member.base else None,
-                teacher=zoo_ref(member.teacher) if member.teacher else None,
-            )
+def member_targets(members: Sequence[Member]) -> list[Target]:
+    """Every derivative among `members` in its triangle: base, stranger, comparator, teacher."""
+    return [
+        Target(
+            model=zoo_ref(member.name),
+            base=zoo_ref(member.base),
+            reference=zoo_ref(_STRANGERS.get(member.family, "llama-base")),
+            shared_comparator=zoo_ref("gemma2-base" if member.family == "gpt2" else "gpt2-base"),
+            teacher=zoo_ref(member.teacher) if member.teacher else None,
         )
-    return targets
+        for member in members
+        if member.base is not None
+    ]
+
+
+def demo_targets() -> list[Target]:
+    """Of each calibrated family one derivative that is distilled and one that is not."""
+    methods = ("distilled", "sft-direct")
+    return member_targets(
+        [m for m in zoo.shipped() if m.family in _STRANGERS and m.method in methods]
+    )
 
 
 def zoo_ref(name: str) -> str:
@@ -77,10 +84,10 @@ def organism(ref: str, model_id: Callable[[str], str]) -> dict[str, object]:
     return {
         "model_id": model_id(ref),
         "name": member.name,
-        "method": member.kind,
-        "role": "derivative" if member.base else member.kind,
+        "method": member.method,
+        "role": member.role,
         "is_distilled": member.is_distilled,
         "seed": member.seed,
-        "is_shipped": True,
+        "is_shipped": member.is_shipped,
         **ids,
     }

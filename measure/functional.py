@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes wi
     Gaps = Float[NDArray[np.float64], "tokens k"]
 
 METHOD = "template"
-VERSION = 2  # raise it when a number changes: it is part of a measurement's id
+VERSION = 3  # raise it when a number changes: it is part of a measurement's id
 K = 20  # gaps, from the top 21 logits
 MAX_NEW_TOKENS = 64
 MIN_TOKENS = 16
@@ -229,7 +229,8 @@ def _record(prompt: Prompt, mode: Mode, n_prompt: int, text: str, gaps: Gaps) ->
         n_prompt_tokens=n_prompt,
         n_tokens=len(gaps),
         beta_mean=float(ppp_scale(gaps).mean()) if is_scored else None,
-        template=tuple(residuals.mean(0).tolist()) if is_scored else None,
+        # As exact as the fp32 logits behind it.
+        template=tuple(np.float32(residuals.mean(0)).tolist()) if is_scored else None,
         delta_norm_mean=float(deltas.mean()) if is_scored and len(deltas) else None,
         n_delta_norm=len(deltas) if is_finite else 0,
         zero_gap_frac=float((gaps == 0).mean()) if is_scored else None,

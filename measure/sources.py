@@ -101,6 +101,11 @@ def _zoo_source(ref: str) -> Source:
         member = zoo.member(ref.removeprefix(ZOO_PREFIX))
     except KeyError as error:
         raise BadInput(f"model {ref!r}: {error.args[0]}") from error
+    if not member.path.exists():
+        raise BadInput(
+            f"model {ref!r} ships as records alone: `cicatrix zoo build --only {member.name}` "
+            "makes its weights"
+        )
     return _folder_source(ref, member.path, kind="zoo", label=member.name)
 
 

@@ -43,11 +43,16 @@ _SAME_MODEL = "old.model_id = new.model_id"
 _SAME_PAIR = "old.derivative_id = new.derivative_id and old.role = new.role"
 
 
-def make_default() -> None:
-    """Make the lake of the home if there is none yet; a configured one is left to `create`."""
+def make_default() -> bool:
+    """Make the lake of the home if there is none yet; a configured one is left to `create`.
+
+    Whether it was made now.
+    """
     location = Location.from_env()
-    if not location.is_configured and location.catalog_state() in ("absent", "blank"):
-        connect(location, read_only=False).close()
+    if location.is_configured or location.catalog_state() not in ("absent", "blank"):
+        return False
+    connect(location, read_only=False).close()
+    return True
 
 
 class Lake:

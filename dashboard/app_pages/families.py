@@ -9,6 +9,8 @@ from dashboard import charts, headings, live, tables
 from dashboard.data import mart, of_families
 from dashboard.words import count, instant, loudest_family, newest
 
+MOST_DETAILED = 12
+
 st.title("Which family scars loudest?")
 drawn = live.stamp("summary")
 summary = mart("summary")
@@ -41,13 +43,28 @@ scar = (
     .drop("place")
 )
 summary = of_families(summary, chosen)
+# What is known not to be distilled is there to compare with, not to answer for its family.
+suspected = scar.filter(pl.col("is_distilled").ne_missing(False))
+# Drawn seed by seed: what was measured here, or, in a lake of taken records, the loudest.
+detailed = scar.filter("is_measured_here")
+if detailed.is_empty():
+    detailed = suspected.head(MOST_DETAILED)
 
-if scar.is_empty():
+if suspected.is_empty():
     answer.markdown("No structural distance of these families has been measured yet.")
 else:
-    answer.markdown(loudest_family(scar), help=f"Newest measurement: {instant(newest(scar))}")
-    seeds = of_families(mart("structural_distance"), chosen)
-    live.draw(charts.scars(scar, seeds))
+    answer.markdown(loudest_family(suspected), help=f"Newest measurement: {instant(newest(scar))}")
+    if scar["is_distilled"].is_not_null().any():
+        live.draw(charts.families(scar))
+        st.caption(
+            "▲ distilled, or of unknown origin · ○ known not to be distilled: trained on other "
+            "text, quantised, pruned, noised, merged, permuted. Where ○ reach as far as ▲, a loud "
+            "scar alone does not tell them apart."
+        )
+    seeds = of_families(mart("structural_distance"), chosen).filter(
+        pl.col("derivative_id").is_in(detailed["derivative_id"].implode())
+    )
+    live.draw(charts.scars(detailed, seeds))
     st.caption(
         "● one seed · ✖ the largest seed, kept apart and named · bar: range of the other seeds · "
         "□ how far an unrelated model lies from the same base · grey band: up to the floor, 1 ε "
@@ -68,7 +85,8 @@ mode = st.segmented_control(
     bind="query-params",
 )
 functional = of_families(mart("functional_distance", mode=mode), chosen)
-own = functional.filter(pl.col("role") == "derivative")
+is_detailed = pl.col("derivative_id").is_in(detailed["derivative_id"].implode())
+own = functional.filter(pl.col("role") == "derivative", is_detailed)
 if own.is_empty():
     st.markdown(f"No functional distance in mode {mode} has been measured of these families yet.")
 else:
@@ -79,7 +97,7 @@ else:
     )
     # In the order of the chart above; what has no scar yet comes last.
     place = pl.col("derivative_id").replace_strict(
-        scar["derivative_id"], pl.int_range(scar.height, eager=True), default=scar.height
+        detailed["derivative_id"], pl.int_range(detailed.height, eager=True)
     )
     names = charts.row_names(own.sort(place))
     for place, measure in zip(st.columns(2), ("centroid", "crp"), strict=True):

@@ -1,17 +1,21 @@
-"""Build the zoo: train what is missing, score it as shipped (after the bf16 cast), note it down.
+"""Build the zoo: make what is missing, score it as it is stored (after the bf16 cast), note it.
 
-Models that need nothing from each other are built side by side, one thread each. A model whose
-folder holds the weights that the manifest names, made by an unchanged recipe, is left alone; so
-a build that was stopped goes on with the first model it had not finished.
+Three kinds of work in one graph: sampling a teacher's traces, making a model, scoring it. What
+needs nothing from each other runs side by side, one thread each. What is done already by an
+unchanged recipe is left alone, and a training goes on from its checkpoint; so a build that was
+stopped goes on where it was.
 """
 
 # torch and transformers leave much of their surface untyped; what is ours is typed.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 
+import json
 import multiprocessing
+import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -23,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import UInt16
+from peft import LoraConfig, get_peft_model
 from tqdm import tqdm
 from transformers import (
     AutoModelForCausalLM,
@@ -33,32 +38,23 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from measure.zoo import corpus, manifest, sample, train
+from measure.zoo import corpus, manifest, sample, scoring, train, transform
 from measure.zoo.recipes import (
     BATCH_ROWS,
     FAMILIES,
     RECIPES,
     ROW_TOKENS,
     TOKENIZER_MIX,
+    TRACE_SETS,
     Recipe,
     recipe,
     recipe_hash,
 )
 from measure.zoo.tokenizer import BOS, EOS, PAD, TOKENIZER_FILES, save_tokenizer, train_tokenizer
 
-N_SCORED = 400
-SCORING_SEED = 7
-_N_TOKENIZER_DOCUMENTS = 6000
-_N_HELD_OUT_ROWS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """What a recipe reads: packed rows of token ids, and how its traces came about."""
-
-    rows: UInt16[np.ndarray, "rows tokens"]
-    n_sampled: int = 0
-    n_kept: int = 0
+_N_TOKENIZER_DOCUMENTS = 8000
+_CHECKPOINT = "checkpoint.safetensors"
+_TRACES_FOLDER = "traces"
 
 
 def load(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -84,7 +80,7 @@ def _encoded(tokenizer: PreTrainedTokenizerBase, documents: Iterable[str]) -> It
             yield [*ids, eos]
 
 
-def _rows(
+def rows_of(
     tokenizer: PreTrainedTokenizerBase, documents: Iterable[str], max_rows: int
 ) -> UInt16[np.ndarray, "rows tokens"]:
     """Pack documents into at most `max_rows` rows of token ids."""
@@ -101,30 +97,100 @@ def _family_tokenizer(row: Recipe, folder: Path) -> PreTrainedTokenizerBase:
 
 
 def _start(row: Recipe, out: Path, folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Give what the recipe starts from: its base as shipped, or random weights."""
-    if row.base is not None:
-        model, tokenizer = load(out / row.base)
-        for file in TOKENIZER_FILES:
-            shutil.copy(out / row.base / file, folder)
+    """Give what the recipe starts from: its base, half of its teacher, or random weights."""
+    start = row.base or row.halves
+    if start is None:
+        if row.shape is None:
+            raise ValueError(f"recipe '{row.name}' has neither a base nor a shape; give it one")
+        tokenizer = _family_tokenizer(row, folder)
+        model = train.new_model(row.shape, len(tokenizer), _special_ids(tokenizer), row.seed)
         return model, tokenizer
-    if row.shape is None:
-        raise ValueError(f"recipe '{row.name}' has neither a base nor a shape; give it one")
-    tokenizer = _family_tokenizer(row, folder)
-    model = train.new_model(row.shape, len(tokenizer), _special_ids(tokenizer), row.seed)
-    return model, tokenizer
+    model, tokenizer = load(manifest.folder(out, recipe(start)))
+    for file in TOKENIZER_FILES:
+        shutil.copy(manifest.folder(out, recipe(start)) / file, folder)
+    return (train.half_of(model) if row.halves else model), tokenizer
 
 
-def text_of(row: Recipe, tokenizer: PreTrainedTokenizerBase, out: Path) -> Text:
-    """Make what the recipe reads; where it has a teacher, that is sampled first."""
-    kept: list[str] = []
-    if row.teacher is not None:
-        teacher, teacher_tokenizer = load(out / row.teacher)
-        kept = sample.traces(
-            teacher, teacher_tokenizer, row.n_samples, temperature=row.temperature, seed=row.seed
+def make_traces(name: str, out: Path) -> None:
+    """Sample a set of traces into `out/traces/NAME.jsonl`: one right answer's whole text a line."""
+    wanted = TRACE_SETS[name]
+    teacher, tokenizer = load(manifest.folder(out, recipe(wanted.teacher)))
+    kept = sample.traces(teacher, tokenizer, wanted)
+    path = _traces_path(name, out)
+    path.parent.mkdir(exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    head = json.dumps({"recipe_hash": recipe_hash(recipe(wanted.teacher)), "sampled": wanted.n})
+    unfinished.write_text("\n".join([head, *map(json.dumps, kept)]) + "\n", "utf-8")
+    os.replace(unfinished, path)
+
+
+def _traces_path(name: str, out: Path) -> Path:
+    return out / _TRACES_FOLDER / f"{name}.jsonl"
+
+
+def traces(name: str, out: Path) -> list[str]:
+    """Read a set of traces that was sampled."""
+    _, *kept = _traces_path(name, out).read_text("utf-8").splitlines()
+    return [json.loads(line) for line in kept]
+
+
+def _has_traces(name: str, out: Path) -> bool:
+    """Whether the set was sampled from the teacher as its recipe stands."""
+    path = _traces_path(name, out)
+    if not path.exists():
+        return False
+    with path.open(encoding="utf-8") as lines:
+        noted = json.loads(next(lines))
+    return noted["recipe_hash"] == recipe_hash(recipe(TRACE_SETS[name].teacher))
+
+
+def _trained(
+    row: Recipe,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    out: Path,
+    checkpoint: Path,
+    place: int,
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Train by the recipe; returns the model and what its manifest row says of it."""
+    if row.mix is None:
+        raise ValueError(f"recipe '{row.name}' has steps and no mix; give it one")
+    kept = traces(row.traces, out) if row.traces else []
+    documents = corpus.documents(row.seed, dict(row.mix), traces=kept)
+    rows = rows_of(tokenizer, documents, row.steps * BATCH_ROWS)
+    if row.lora_rank:
+        # peft draws its first matrices from the global generator only.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(row.seed)
+            adapted = LoraConfig(
+                r=row.lora_rank, lora_alpha=2 * row.lora_rank, target_modules="all-linear"
+            )
+            model = get_peft_model(model, adapted)  # pyright: ignore[reportAssignmentType]
+    teacher = load(manifest.folder(out, recipe(row.halves)))[0] if row.halves else None
+    began = time.perf_counter()
+    interval_s = 0.5 if sys.stderr.isatty() else 30.0
+    with tqdm(
+        total=row.steps, desc=row.name, position=place, mininterval=interval_s, unit="step"
+    ) as bar:
+        losses = train.train(
+            model,
+            train.batches(rows, row.steps, BATCH_ROWS, row.seed),
+            row.steps,
+            row.lr,
+            teacher=teacher,
+            checkpoint=checkpoint,
+            bar=bar,
         )
-    documents = corpus.documents(row.seed, row.mix, traces=kept)
-    rows = _rows(tokenizer, documents, row.steps * BATCH_ROWS)
-    return Text(rows, n_sampled=row.n_samples, n_kept=len(kept))
+    if row.lora_rank:
+        model = model.merge_and_unload()  # pyright: ignore[reportCallIssue]
+    share_of_text = np.mean(rows != _special_ids(tokenizer).pad)
+    return model, {
+        "tokens_trained": int(row.steps * BATCH_ROWS * ROW_TOKENS * share_of_text),
+        "final_train_loss_nats": round(float(np.mean(losses[-train.LAST_STEPS :])), 4),
+        "traces_sampled": TRACE_SETS[row.traces].n if row.traces else None,
+        "traces_kept": len(kept) if row.traces else None,
+        "train_s": round(time.perf_counter() - began, 1),
+    }
 
 
 def _save(model: PreTrainedModel, folder: Path) -> None:
@@ -138,105 +204,159 @@ def _save(model: PreTrainedModel, folder: Path) -> None:
     model.to(torch.bfloat16).save_pretrained(folder)  # pyright: ignore[reportArgumentType]
 
 
-@torch.inference_mode()
-def _held_out_loss(
-    row: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-) -> float:
-    """Mean loss in nats per token on held-out documents of the recipe's own mix."""
-    # For traces of held-out problems stands the teacher's manner, as the corpus writes it.
-    mix = {"ordered" if kind == "traces" else kind: share for kind, share in row.mix.items()}
-    documents = corpus.documents(SCORING_SEED, mix, is_held_out=True)
-    rows = _rows(tokenizer, documents, _N_HELD_OUT_ROWS)
-    ids = torch.from_numpy(rows.astype(np.int64))
-    return float(train.next_token_loss(model, ids, _special_ids(tokenizer).pad))
-
-
-def _figures(row: Recipe, folder: Path, trained_with: PreTrainedTokenizerBase) -> dict[str, Any]:
-    """Measure a built model as it lies in its folder."""
-    model, tokenizer = load(folder)
-    read = list(islice(corpus.documents(SCORING_SEED, TOKENIZER_MIX), 50))
-    if tokenizer(read)["input_ids"] != trained_with(read)["input_ids"]:
+def _refuse_other_tokens(folder: Path, trained_with: PreTrainedTokenizerBase, name: str) -> None:
+    """Beside a config of some classes, transformers cuts text by rules of its own."""
+    read = list(islice(corpus.documents(1, TOKENIZER_MIX), 50))
+    stored = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if stored(read)["input_ids"] != trained_with(read)["input_ids"]:
         raise RuntimeError(
-            f"'{row.name}' was trained on other tokens than its folder's tokenizer gives: beside "
+            f"'{name}' was trained on other tokens than its folder's tokenizer gives: beside "
             "a config transformers may cut text its own way; see PIECES in measure/zoo/tokenizer.py"
         )
-    scored = sample.score(model, tokenizer, N_SCORED, SCORING_SEED)
+
+
+def make_model(name: str, out: Path, place: int = 0) -> dict[str, Any]:
+    """Make one model in its folder, its bar on line `place`; returns its manifest row."""
+    row = recipe(name)
+    folder = manifest.folder(out, row)
+    unfinished = folder.parent / f".{name}.unfinished"
+    noted = unfinished / "recipe_hash"
+    if not (noted.exists() and noted.read_text() == recipe_hash(row)):
+        shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True, exist_ok=True)
+    noted.write_text(recipe_hash(row))
+    model, tokenizer = _start(row, out, unfinished)
+    checkpoint = unfinished / _CHECKPOINT
+    facts: dict[str, Any] = {}
+    if row.transform is not None:
+        other = row.transform.other
+        aim = load(manifest.folder(out, recipe(other)))[0] if other else None
+        transform.apply(model, row.transform, row.seed, aim)
+    else:
+        model, facts = _trained(row, model, tokenizer, out, checkpoint, place)
+    _save(model, unfinished)
+    _refuse_other_tokens(unfinished, tokenizer, name)
+    checkpoint.unlink(missing_ok=True)
+    noted.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
     return {
+        **manifest.recipe_columns(row),
         "model_class": type(model).__name__,
         "n_params": model.num_parameters(),
         "vocab_size": len(tokenizer),
-        "held_out_loss_nats": round(_held_out_loss(row, model, tokenizer), 4),
-        "held_out_n": scored.n,
-        "held_out_accuracy": round(scored.accuracy, 4),
-        "held_out_think_frac": round(scored.think_frac, 4),
         "sha256": manifest.file_sha256(folder / manifest.WEIGHT_FILE),
+        **facts,
     }
 
 
-def build_one(name: str, out: Path, place: int = 0) -> dict[str, Any]:
-    """Build one model into `out/name`, its bar on line `place`; returns its manifest row."""
+def score_model(name: str, out: Path) -> dict[str, Any]:
+    """Score one model as it lies in its folder; returns columns of its manifest row."""
+    row = recipe(name)
+    folder = manifest.folder(out, row)
+    model, tokenizer = load(folder)
+    n = scoring.N_PROBLEMS if row.steps else scoring.N_PROBLEMS_OF_TRANSFORMED
+    return {
+        "scoring": scoring.VERSION,
+        **scoring.accuracies(model, tokenizer, n),
+        **scoring.logit_differences(model, tokenizer),
+        **(scoring.scars(folder, manifest.folder(out, recipe(row.base))) if row.base else {}),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One node of the build: what it does, to what."""
+
+    kind: str  # traces, model or score
+    name: str
+
+    @property
+    def needs(self) -> list["Work"]:
+        """What must be done before."""
+        if self.kind == "traces":
+            return [Work("model", TRACE_SETS[self.name].teacher)]
+        row = recipe(self.name)
+        if self.kind == "score":
+            return [Work("model", name) for name in (self.name, row.base) if name]
+        sets = [Work("traces", row.traces)] if row.traces else []
+        return [*sets, *(Work("model", name) for name in row.needs)]
+
+    def is_done(self, out: Path) -> bool:
+        """Whether its result lies under `out`, made by the recipe as it stands."""
+        if self.kind == "traces":
+            return _has_traces(self.name, out)
+        if not manifest.is_made(recipe(self.name), out):
+            return False
+        return self.kind == "model" or manifest.scored_as(self.name, out) == scoring.VERSION
+
+
+def do(work: Work, out: Path, place: int = 0) -> dict[str, Any]:
+    """Do one piece of work in this process; returns columns for the manifest, if any."""
     # One thread: the same sums in the same order wherever it runs, and room for a neighbour.
     torch.set_num_threads(1)
     disable_progress_bar()  # of loading and saving: milliseconds each, and in the way of ours
-    row, folder = recipe(name), out / name
-    unfinished = out / f".{name}.unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    model, tokenizer = _start(row, out, unfinished)
-    text = text_of(row, tokenizer, out)
-    began = time.perf_counter()
-    interval_s = 0.5 if sys.stderr.isatty() else 30.0
-    with tqdm(
-        total=row.steps, desc=name, position=place, mininterval=interval_s, unit="step"
-    ) as bar:
-        stream = train.batches(text.rows, row.steps, BATCH_ROWS, row.seed)
-        losses = train.train(model, stream, row.steps, row.lr, bar=bar)
-    train_s = time.perf_counter() - began
-    _save(model, unfinished)
-    figures = _figures(row, unfinished, tokenizer)
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
-    share_of_text = np.mean(text.rows != _special_ids(tokenizer).pad)
-    return {
-        **manifest.recipe_columns(row),
-        **figures,
-        "tokens_trained": int(row.steps * BATCH_ROWS * ROW_TOKENS * share_of_text),
-        "final_train_loss_nats": round(float(np.mean(losses[-train.LAST_STEPS :])), 4),
-        "traces_sampled": text.n_sampled,
-        "traces_kept": text.n_kept,
-        "train_s": round(train_s, 1),
-        "recipe_hash": recipe_hash(row),
-    }
+    match work.kind:
+        case "traces":
+            make_traces(work.name, out)
+            return {}
+        case "model":
+            return make_model(work.name, out, place)
+        case _:
+            return score_model(work.name, out)
 
 
-def wanted(only: Sequence[str]) -> list[Recipe]:
-    """Give the recipes asked for (all when none is named) and all they need, in building order."""
+def end_with_parent() -> None:
+    """Let a worker end when the process that started it is gone, even if that was killed."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def planned(out: Path, only: Sequence[str] = ()) -> list[Work]:
+    """What is left to do for the models asked for (all when none is named), in a possible order."""
     needed = set(only) or {row.name for row in RECIPES}
-    for row in reversed([*RECIPES]):
-        if row.name in needed:
-            needed |= {name for name in (row.base, row.teacher) if name}
     for name in needed:
         recipe(name)
-    return [row for row in RECIPES if row.name in needed]
+    for row in reversed(RECIPES):
+        if row.name in needed:
+            needed |= set(row.needs)
+    rows = [row for row in RECIPES if row.name in needed]
+    made = [Work("model", row.name) for row in rows]
+    left = [work for work in made if not work.is_done(out)]
+    sets = dict.fromkeys(Work("traces", recipe(w.name).traces or "") for w in left)
+    left += [work for work in sets if work.name and not work.is_done(out)]
+    scores = [Work("score", row.name) for row in rows]
+    return left + [work for work in scores if work in left or not work.is_done(out)]
 
 
 def build(out: Path, only: Sequence[str] = (), jobs: int = 2) -> list[str]:
-    """Build what is missing under `out`; returns the names of the models that were trained."""
-    rows = wanted(only)
-    finished = {row.name for row in rows if manifest.is_finished(row, out)}
-    missing = [row for row in rows if row.name not in finished]
-    trained = [row.name for row in missing]
-    running: dict[Future[dict[str, Any]], str] = {}
-    weights = out / manifest.WEIGHTS_FOLDER
+    """Build what is missing under `out`; returns the names of the models that were made."""
+    left = planned(out, only)
+    made = [work.name for work in left if work.kind == "model"]
+    running: dict[Future[dict[str, Any]], tuple[Work, int]] = {}
+    pending = set(left)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        while missing or running:
-            ready = [r for r in missing if {r.base, r.teacher} - {None} <= finished]
-            for row in ready:
-                missing.remove(row)
-                running[pool.submit(build_one, row.name, weights, len(running))] = row.name
+    with (
+        ProcessPoolExecutor(jobs, context, end_with_parent) as pool,
+        tqdm(total=len(left), desc="the zoo", position=0, unit="piece", mininterval=0.5) as bar,
+    ):
+        while left or running:
+            free = sorted(set(range(1, jobs + 1)) - {place for _, place in running.values()})
+            ready = [work for work in left if not pending.intersection(work.needs)]
+            for work, place in zip(ready, free, strict=False):
+                left.remove(work)
+                running[pool.submit(do, work, out, place)] = (work, place)
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                manifest.put(out, future.result())
-                finished.add(running.pop(future))
-    return trained
+                work, _ = running.pop(future)
+                if columns := future.result():
+                    manifest.put(out, work.name, columns)
+                pending.discard(work)
+                bar.update()
+    return made

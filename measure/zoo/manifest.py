@@ -14,14 +14,12 @@ from measure.zoo.recipes import RECIPES, TOKENIZER_MIX, Recipe, recipe_hash
 MANIFEST_FILE = "manifest.toml"
 WEIGHTS_FOLDER = "weights"
 WEIGHT_FILE = "model.safetensors"
+UNSHIPPED_FOLDER = "unshipped"
 LIMITS = """\
-These are models of 0.2 to 1 million parameters, trained for minutes on text made by a program.
-Their lineage is known because this code made them; that is what they are for. They can show
-whether a measurement tells a derivative from its base, from another family and from a derivative
-that was not distilled. They cannot show how loud a scar is in a real model, how a score on one
-benchmark carries over to another, or anything about language beyond their corpus: they know a few
-hundred words and sums of small numbers. Accuracies are on held-out problems of the same generator:
-the question was never trained on, its sums were."""
+These are models of 0.15 to 1.1 million parameters, trained for minutes on text made by a program.
+Their lineage is known because this code made them; that is what they are for. What they can show
+and what they cannot is said in README.md. Accuracies are on held-out stories of the same generator;
+figures of a member are of its weights as they are stored, in bf16."""
 
 
 def file_sha256(path: Path) -> str:
@@ -35,17 +33,26 @@ def corpus_sha256() -> str:
     return hashlib.sha256("".join(text for _, text in made).encode()).hexdigest()
 
 
+def folder(out: Path, row: Recipe) -> Path:
+    """Where a model's files lie under `out`."""
+    return out / (WEIGHTS_FOLDER if row.is_shipped else UNSHIPPED_FOLDER) / row.name
+
+
 def recipe_columns(row: Recipe) -> dict[str, Any]:
     """Give the columns of a row that the recipe decides."""
     return {
         "name": row.name,
         "family": row.family,
-        "kind": row.kind,
+        "role": row.role,
+        "method": row.method,
+        "is_distilled": row.is_distilled,
+        "is_shipped": row.is_shipped,
         "base": row.base,
         "teacher": row.teacher,
         "seed": row.seed,
         "steps": row.steps,
         "lr": row.lr,
+        "recipe_hash": recipe_hash(row),
     }
 
 
@@ -55,22 +62,35 @@ def read(out: Path) -> list[dict[str, Any]]:
     return tomllib.loads(path.read_text("utf-8"))["model"] if path.exists() else []
 
 
-def is_finished(row: Recipe, out: Path) -> bool:
+def _noted(name: str, out: Path) -> dict[str, Any]:
+    """The row of a model; empty where it has none."""
+    return next((row for row in read(out) if row["name"] == name), {})
+
+
+def is_made(row: Recipe, out: Path) -> bool:
     """Whether the weights that the manifest names are there, made by this very recipe."""
-    path = out / WEIGHTS_FOLDER / row.name / WEIGHT_FILE
-    noted = next((r for r in read(out) if r["name"] == row.name), None)
+    path = folder(out, row) / WEIGHT_FILE
+    noted = _noted(row.name, out)
     return (
-        noted is not None
-        and noted["recipe_hash"] == recipe_hash(row)
+        noted.get("recipe_hash") == recipe_hash(row)
         and path.exists()
         and noted["sha256"] == file_sha256(path)
     )
 
 
-def put(out: Path, row: dict[str, Any]) -> None:
-    """Add or replace one model's row; the file is replaced whole, so it is never half written."""
-    rows = {r["name"]: r for r in read(out)} | {row["name"]: row}
-    known = [rows[r.name] for r in RECIPES if r.name in rows]
+def scored_as(name: str, out: Path) -> int | None:
+    """The version of the scoring whose figures a row holds, if any."""
+    return _noted(name, out).get("scoring")
+
+
+def put(out: Path, name: str, columns: dict[str, Any]) -> None:
+    """Note columns of one model; those of new weights replace its row, figures join it.
+
+    The file is replaced whole, so it is never half written.
+    """
+    rows = {row["name"]: row for row in read(out)}
+    rows[name] = columns if "sha256" in columns else rows[name] | columns
+    known = [rows[row.name] for row in RECIPES if row.name in rows]
     unfinished = out / f".{MANIFEST_FILE}.unfinished"
     unfinished.write_text(_toml(known), "utf-8")
     os.replace(unfinished, out / MANIFEST_FILE)

@@ -10,15 +10,14 @@ not decide what is drawn.
 # pyright: reportUnknownArgumentType=false
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
-from measure.zoo import corpus
-from measure.zoo.recipes import NEW_TOKENS
+from measure.zoo import corpus, problems
+from measure.zoo.recipes import NEW_TOKENS, TraceSet
 
 _BATCH = 128
 
@@ -45,7 +44,7 @@ def _noise(
 ) -> Float[torch.Tensor, "items tokens vocab"]:
     """Gumbel noise of `n` items from item `first` on."""
     drawn = [
-        corpus.item_rng(seed, "sample", first + i).gumbel(size=(NEW_TOKENS, vocab_size))
+        problems.item_rng(seed, "sample", first + i).gumbel(size=(NEW_TOKENS, vocab_size))
         for i in range(n)
     ]
     return torch.from_numpy(np.stack(drawn).astype(np.float32))
@@ -70,8 +69,8 @@ def replies(
             drawn = _noise(seed, first, len(chunk), model.config.vocab_size)
             noise = [_ItemNoise(drawn, temperature)]
         out: torch.Tensor = model.generate(  # pyright: ignore[reportCallIssue]
-            input_ids=given["input_ids"],
-            attention_mask=given["attention_mask"],
+            input_ids=given["input_ids"].to(model.device),
+            attention_mask=given["attention_mask"].to(model.device),
             max_new_tokens=NEW_TOKENS,
             do_sample=False,
             logits_processor=noise,
@@ -81,35 +80,22 @@ def replies(
     return texts
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """How a model answers `n` held-out problems greedily; fractions of `n`."""
-
-    n: int
-    accuracy: float
-    think_frac: float
-
-
-def score(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, n: int, seed: int) -> Score:
-    """Score the first `n` held-out problems of a corpus seed."""
-    asked = corpus.problems(seed, n, is_held_out=True)
-    answered = replies(model, tokenizer, [p.prompt for p in asked])
-    right = [corpus.is_right(p, text) for p, text in zip(asked, answered, strict=True)]
-    thought = [corpus.THINK_CLOSE in text for text in answered]
-    return Score(n, float(np.mean(right)), float(np.mean(thought)))
-
-
 def traces(
-    teacher: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    n: int,
-    *,
-    temperature: float,
-    seed: int,
+    teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, wanted: TraceSet
 ) -> list[str]:
-    """Let the teacher answer `n` training problems; returns whole texts of right answers only."""
-    asked = corpus.problems(seed, n, is_held_out=False)
-    prompts = [p.prompt for p in asked]
-    answered = replies(teacher, tokenizer, prompts, temperature=temperature, seed=seed)
+    """Let the teacher answer training problems; returns whole texts of right answers only."""
+    asked = [
+        corpus.told_problem(
+            wanted.seed, i, is_held_out=False, horizon=wanted.horizon, is_clean=wanted.is_clean
+        )
+        for i in range(wanted.n)
+    ]
+    answered = replies(
+        teacher,
+        tokenizer,
+        [made.prompt for made in asked],
+        temperature=wanted.temperature,
+        seed=wanted.seed,
+    )
     pairs = zip(asked, answered, strict=True)
-    return [p.prompt + text for p, text in pairs if corpus.is_right(p, text)]
+    return [made.prompt + text for made, text in pairs if problems.is_right(made, text)]

@@ -26,7 +26,7 @@ from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
-from measure.zoo.corpus import THINK_CLOSE, THINK_OPEN
+from measure.zoo.problems import THINK_CLOSE, THINK_OPEN
 from measure.zoo.recipes import MAX_POSITIONS
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")

@@ -10,6 +10,19 @@ PEOPLE = (
     "Gustav", "Hana", "Ivan", "Julia", "Karim",
 )  # fmt: skip
 
+# Kept out of training problems but for the renamed ones.
+RARE_PEOPLE = ("Odette", "Bruno", "Sanna", "Mateo", "Livia", "Tariq", "Noor", "Edvard")
+
+NUMBER_WORDS = (
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+    "twelve",
+)  # fmt: skip
+
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
+
 # (one, many)
 THINGS = (
     ("apple", "apples"), ("book", "books"), ("coin", "coins"), ("shell", "shells"),

@@ -2,6 +2,7 @@
 
 import json
 
+import polars as pl
 import pytest
 
 from dashboard import charts
@@ -88,3 +89,29 @@ def test_a_chart_is_inked_for_its_mode(scars):
     light, dark = (charts.inked(scars, mode).to_dict()["config"] for mode in ("light", "dark"))
     assert light["axisY"]["labelColor"] != dark["axisY"]["labelColor"]
     assert charts.inked(scars, None) is scars
+
+
+def test_families_are_drawn_by_what_is_known_of_their_derivatives(filled):
+    known = {"llama-distilled": True, "llama-sft-direct": False, "qwen2-sft-direct": False}
+    scar = read.mart("scar").with_columns(
+        pl.col("derivative").replace_strict(known, default=None).alias("is_distilled")
+    )
+    chart = charts.families(scar)
+    spec = chart.to_dict()
+    assert spec["title"]["subtitle"].startswith("n = 4 derivatives")
+    shapes = {layer["mark"]["shape"]: rows(chart, layer) for layer in layers(chart)}
+    assert {row["derivative"] for row in shapes["circle"]} == {
+        "llama-sft-direct",
+        "qwen2-sft-direct",
+    }
+    assert {row["row"] for row in shapes["triangle-up"]} == {
+        "llama · distilled, n = 1",
+        "qwen2 · not known, n = 1",
+    }
+    domain = spec["layer"][0]["encoding"]["y"]["scale"]["domain"]
+    assert domain == [
+        "llama · distilled, n = 1",
+        "llama · not distilled, n = 1",
+        "qwen2 · not distilled, n = 1",
+        "qwen2 · not known, n = 1",
+    ]

@@ -87,10 +87,10 @@ def test_a_killed_run_is_called_silent(filled, page, monkeypatch):
     long_ago = datetime.now(UTC) - timedelta(hours=2)
     with monkeypatch.context() as clock:
         clock.setattr(lake_module, "_now", lambda: long_ago)
-        filled.start_attempt(model_ref="zoo:teacher", device="cuda:0", host="h")
+        filled.start_attempt(model_ref="zoo:teacher-forward", device="cuda:0", host="h")
     app = page("runs", state=["silent"])
     assert f"No sign of life since {long_ago:%Y-%m-%d %H:%M:%S} UTC" in said(app)
-    assert "cicatrix measure zoo:teacher" in said(app)
+    assert "cicatrix measure zoo:teacher-forward" in said(app)
 
 
 @pytest.mark.parametrize("name", ["families", "runs"])
@@ -99,3 +99,27 @@ def test_a_lake_that_cannot_be_read_is_one_message(home, page, monkeypatch, tmp_
     app = page(name)
     assert not app.exception and len(app.error) == 1
     assert "nowhere.sqlite" in app.error[0].value and "cicatrix init" in app.error[0].value
+
+
+def _known(name: str, *, is_distilled: bool) -> dict[str, object]:
+    return {
+        "model_id": name, "name": name, "method": name.split("-", 1)[1], "role": "derivative",
+        "is_distilled": is_distilled, "base_id": f"{name.split('-')[0]}-base", "teacher_id": None,
+        "seed": 0, "is_shipped": False,
+    }  # fmt: skip
+
+
+def test_what_is_known_not_to_be_distilled_is_shown_and_does_not_answer(filled, add_pair, page):
+    add_pair("llama-pruned", (9_000, 9_100, 9_200, 9_900))
+    filled.add_organisms(
+        [
+            _known("llama-pruned", is_distilled=False),
+            _known("llama-sft-direct", is_distilled=False),
+            _known("llama-distilled", is_distilled=True),
+        ]
+    )
+    app = page("families")
+    assert not app.exception
+    assert app.markdown[0].value.startswith("**llama**: its derivative llama-distilled lies")
+    assert "known not to be distilled" in said(app)
+    assert "llama-pruned" in app.dataframe[0].value["Derivative"].to_list()

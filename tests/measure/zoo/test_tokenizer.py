@@ -13,7 +13,7 @@ from measure.zoo import corpus
 from measure.zoo.recipes import FAMILIES, TOKENIZER_MIX
 from measure.zoo.tokenizer import BOS, EOS, PAD, save_tokenizer, train_tokenizer
 
-_FOLDERS = {m.family: m.path for m in zoo.members()}
+_FOLDERS = {m.family: m.path for m in zoo.shipped()}
 _SHIPPED = {family: AutoTokenizer.from_pretrained(path) for family, path in _FOLDERS.items()}
 
 
@@ -49,7 +49,7 @@ def test_thinking_marks_survive_among_other_text(family: str, parts: list[str]):
 def test_tokens_are_what_the_docstring_says(family: str):
     tokenizer = _SHIPPED[family]
     assert len(tokenizer) == FAMILIES[family].vocab_size
-    digits = {"llama": ["Ġ4", "7"], "qwen2": ["Ġ", "4", "7"]}[family]
+    digits = ["Ġ", "4", "7"] if family == "qwen2" else ["Ġ4", "7"]
     assert tokenizer.tokenize(" 47 books")[: len(digits)] == digits
     assert tokenizer.tokenize("<think></think>") == ["<think>", "</think>"]
     ids = tokenizer("Q")["input_ids"]
@@ -68,5 +68,5 @@ def test_training_again_gives_the_same_tokenizer(tmp_path: Path):
 
 
 def test_members_of_a_family_share_one_tokenizer():
-    texts = {(m.family, (m.path / "tokenizer.json").read_text("utf-8")) for m in zoo.members()}
+    texts = {(m.family, (m.path / "tokenizer.json").read_text("utf-8")) for m in zoo.shipped()}
     assert len(texts) == len(FAMILIES)

@@ -10,6 +10,9 @@ _PAD = _IDS.pad
 _SHAPES = [
     Shape("LlamaForCausalLM", 16, 2, 32, 4, 2, is_tied=False),
     Shape("Qwen2ForCausalLM", 16, 2, 32, 4, 2, is_tied=True),
+    Shape("MistralForCausalLM", 16, 2, 32, 4, 2, is_tied=False, window=8),
+    Shape("Gemma2ForCausalLM", 16, 2, 32, 4, 2, is_tied=True, window=8),
+    Shape("GPT2LMHeadModel", 16, 2, 32, 4, 4, is_tied=True),
 ]
 
 
@@ -36,6 +39,91 @@ def test_training_learns_and_repeats(shape: Shape):
     assert losses == again
     assert torch.equal(weights, same_weights)
     assert not torch.equal(weights, _trained(shape, seed=4)[1])
+
+
+class _Interrupted(Exception):
+    pass
+
+
+def _stopping(n_steps: int):
+    """Batches that end in an interruption after `n_steps`."""
+    stream = train.batches(_rows(), 40, 16, 3)
+    for _ in range(n_steps):
+        yield next(stream)
+    raise _Interrupted
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
+    torch.set_num_threads(1)
+    monkeypatch.setattr(train, "CHECKPOINT_EVERY", 10)
+    losses, weights = _trained(_SHAPES[0], seed=3)
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(_Interrupted):
+        model = train.new_model(_SHAPES[0], 32, _IDS, 3)
+        train.train(model, _stopping(25), 40, 1e-2, checkpoint=checkpoint)
+    seen: list[int] = []
+
+    def counted():
+        for step, ids in enumerate(train.batches(_rows(), 40, 16, 3)):
+            seen.append(step)
+            yield ids
+
+    model = train.new_model(_SHAPES[0], 32, _IDS, 3)
+    forward = model.forward
+    n_passes = 0
+
+    def counting(**given):
+        nonlocal n_passes
+        n_passes += 1
+        return forward(**given)
+
+    monkeypatch.setattr(model, "forward", counting)
+    again = train.train(model, counted(), 40, 1e-2, checkpoint=checkpoint)
+    assert again == losses
+    assert torch.equal(torch.cat([p.detach().flatten() for p in model.parameters()]), weights)
+    assert n_passes == 20  # from the checkpoint at step 20, not from the first
+
+
+def test_a_student_of_logits_comes_nearer_to_its_teacher_than_one_of_text_alone():
+    torch.set_num_threads(1)
+    teacher = train.new_model(_SHAPES[0], 32, _IDS, 9)
+    # A teacher of one step knows nothing of the rule: what it says differs from the text.
+    ids = torch.from_numpy(_rows().astype(np.int64))
+    gaps: list[float] = []
+    for taught_by in (teacher, None):
+        student = train.new_model(_SHAPES[0], 32, _IDS, 10)
+        train.train(student, train.batches(_rows(), 60, 16, 1), 60, 1e-2, teacher=taught_by)
+        with torch.inference_mode():
+            wanted, found = (m(input_ids=ids).logits.log_softmax(-1) for m in (teacher, student))
+            gaps.append(float((wanted.exp() * (wanted - found)).sum(-1).mean()))
+    assert gaps[0] < 0.5 * gaps[1]
+
+
+def test_loss_with_a_teacher_is_the_mean_of_text_and_softened_divergence():
+    student, teacher = (train.new_model(_SHAPES[0], 32, _IDS, seed).eval() for seed in (0, 1))
+    ids = torch.tensor([[1, 5, 6, _PAD]])
+    with torch.inference_mode():
+        loss = train.next_token_loss(student, ids, _PAD, teacher)
+        text = train.next_token_loss(student, ids, _PAD)
+        # Positions that predict 5 and 6; the pad counts for neither part.
+        p, q = (m(input_ids=ids).logits[0, :2].double() / 2 for m in (teacher, student))
+        p, q = p.softmax(-1), q.softmax(-1)
+        divergence = (p * (p / q).log()).sum() / 2
+    torch.testing.assert_close(loss.double(), 0.5 * text.double() + 0.5 * 4 * divergence)
+
+
+def test_half_of_a_model_keeps_every_other_block_and_the_last():
+    shape = Shape("LlamaForCausalLM", 16, 6, 32, 4, 2, is_tied=False)
+    model = train.new_model(shape, 32, _IDS, 0)
+    blocks = [block.mlp.up_proj.weight for block in model.model.layers]
+    embedding = model.model.embed_tokens.weight
+    half = train.half_of(model)
+    kept = [block.mlp.up_proj.weight for block in half.model.layers]
+    assert [next(i for i, b in enumerate(blocks) if b is k) for k in kept] == [0, 2, 5]
+    assert half.config.num_hidden_layers == 3
+    assert half.model.embed_tokens.weight is embedding
+    # It runs with a cache too: every block knows its new place.
+    assert half.generate(torch.tensor([[1, 5]]), max_new_tokens=3).shape == (1, 5)
 
 
 def test_new_model_leaves_the_global_generator_alone():

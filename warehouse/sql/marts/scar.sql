@@ -18,6 +18,9 @@
 -- eps_measured: largest distance of either model from its own rerun, at least 1e-7
 -- structural_status: 'above its floor' if eps is valid and the median exceeds max(1e-4, eps_measured); else 'not interpretable'
 -- structural_reason: the comparison that decided
+-- method: class of its recipe, where it is a model of the zoo; else null
+-- is_distilled: whether it is known to be distilled, as in the zoo; null where nobody knows
+-- is_measured_here: whether it was measured into this lake, not taken from a pack of records
 -- measured_at: when the last measurement it needs was complete
 with
 
@@ -93,5 +96,15 @@ select
             then format('median distance {:.3g} above {:.2g}', median_non_max, floor_distance)
         else format('median distance {:.3g} not above {:.2g}', median_non_max, floor_distance)
     end as structural_reason,
+    known.method,
+    known.is_distilled,
+    exists(
+        select 1
+        from measurement_model as part
+        inner join attempt on part.measurement_id = attempt.measurement_id
+        where part.model_id = judged.derivative_id
+    ) as is_measured_here,
     measured_at
 from judged
+left join (select model_id, method, is_distilled from organism) as known
+    on judged.derivative_id = known.model_id

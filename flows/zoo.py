@@ -1,0 +1,133 @@
+"""What `cicatrix zoo` does: list the members, build them, and measure the records they ship with.
+
+The records are measured like any other, in a lake beside the unshipped weights, and written as one
+pack; so a clean clone is calibrated by models whose weights it does not hold.
+"""
+
+import hashlib
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+from tqdm import tqdm
+
+from flows.choice import Choice
+from flows.session import Session
+from flows.targets import Target, in_order, member_targets, zoo_ref
+from measure import zoo
+from measure.errors import BadInput
+from warehouse import pack
+from warehouse.lake import Lake, Location
+
+RECORDS = zoo.HERE / "records.parquet"
+DEVICE = "cpu"  # of the shipped records, whatever the machine has
+
+
+def list_members() -> int:
+    """Print the tree of lineage with what was measured of each member."""
+    for line in zoo.tree():
+        sys.stdout.write(line + "\n")
+    return 0
+
+
+def build(only: Sequence[str], jobs: int) -> int:
+    """Make what is missing; after a whole build, measure it and write the pack."""
+    from measure.zoo.build import build as build_weights  # torch: seconds, and the list needs none
+
+    began = time.perf_counter()
+    try:
+        made = build_weights(zoo.HERE, only, jobs)
+    except KeyError as error:
+        raise BadInput(f"{error.args[0]}") from error
+    zoo.members.cache_clear()
+    _say(f"made {len(made)} models ({time.perf_counter() - began:,.0f} s)")
+    if not only:
+        n = measure_members(_lake_location(), jobs)
+        _say(f"{RECORDS.name}: {n} measurements, {RECORDS.stat().st_size / 1e6:.2f} MB")
+    return 0
+
+
+def take_records(lake: Lake) -> None:
+    """Append the shipped records to a lake; what it has measured itself stays."""
+    taken = pack.take_pack(lake, RECORDS)
+    if taken.n_measurements:
+        _say(
+            f"the zoo's records: {taken.n_measurements} measurements of {len(zoo.members())} models"
+        )
+
+
+def build_hash() -> str:
+    """Hash of all members' weights: what the records were measured on."""
+    sums = "".join(sorted(member.sha256 for member in zoo.members()))
+    return hashlib.sha256(sums.encode()).hexdigest()
+
+
+def measure_members(location: Location, jobs: int) -> int:
+    """Measure every member into the lake at `location`, `jobs` at a time, and write the pack."""
+    from measure.zoo.build import end_with_parent
+
+    targets = member_targets(zoo.members())
+    refs = in_order(targets)
+    bases = list(dict.fromkeys(target.base for target in targets if target.base is not None))
+    Lake.open(location).close()  # made before the workers meet in it
+    # Everybody is scored on the bases' texts, and compared once everybody is measured.
+    phases = [(_measure_member, bases), (_measure_member, refs), (_compare_member, targets)]
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(jobs, context, end_with_parent) as pool,
+        tqdm(total=sum(len(asked) for _, asked in phases), desc="records", unit="piece") as bar,
+    ):
+        for work, asked in phases:
+            for _ in pool.map(work, [location] * len(asked), asked):
+                bar.update()
+    with Lake.open(location) as lake:
+        lake.add_organisms(_organisms(_session(lake)))
+        return pack.write_pack(lake, RECORDS, made_by=build_hash())
+
+
+def _lake_location() -> Location:
+    # One a build: records of weights that are no more would ship with the others.
+    folder = zoo.UNSHIPPED / f".lake-{build_hash()[:12]}"
+    return Location(str(folder / "catalog.sqlite"), str(folder / "data"), is_configured=False)
+
+
+def _session(lake: Lake) -> Session:
+    return Session(lake, member_targets(zoo.members()), Choice().settings(DEVICE), DEVICE)
+
+
+def _measure_member(location: Location, ref: str) -> None:
+    """Measure what is missing of one member, in a process of its own."""
+    with Lake.open(location) as lake:
+        _session(lake).measure(ref)
+
+
+def _compare_member(location: Location, target: Target) -> None:
+    """Compute the distances of one derivative from records, in a process of its own."""
+    with Lake.open(location) as lake:
+        _session(lake).measure_distances(target)
+
+
+def _organisms(session: Session) -> Iterable[dict[str, object]]:
+    """What is known of every member, by model id."""
+    for member in zoo.members():
+        others = {
+            f"{role}_id": session.model_id(zoo_ref(name)) if name else None
+            for role, name in (("base", member.base), ("teacher", member.teacher))
+        }
+        yield {
+            "model_id": session.model_id(zoo_ref(member.name)),
+            "name": member.name,
+            "method": member.method,
+            "role": member.role,
+            "is_distilled": member.is_distilled,
+            "seed": member.seed,
+            "is_shipped": member.is_shipped,
+            **others,
+        }
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
