@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from measure import prompts, run
+from measure.records import TauKind
 from measure.request import DEFAULT_SEEDS, parse_seeds
 
 
@@ -12,6 +13,7 @@ class Choice(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     seeds: tuple[int, ...] = DEFAULT_SEEDS
+    tau: TauKind = "resultant"
     bank: str = "bank512"
     canonical: str = "canonical40"
     dtype: str = "float32"
@@ -24,6 +26,7 @@ class Choice(BaseModel):
             bank=prompts.load(self.bank),
             canonical=prompts.load(self.canonical),
             seeds=parse_seeds(list(self.seeds)),
+            tau=self.tau,
             dtype=self.dtype,
             device_kind=device.split(":")[0],
             batch_size=self.batch_size,

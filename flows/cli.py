@@ -89,6 +89,12 @@ def _add_measure(commands: "Commands") -> None:
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", nargs="+", metavar="S", help="default: 0 1 2 123")
+    parser.add_argument(
+        "--tau",
+        choices=("resultant", "gap", "cv_cos"),
+        default="resultant",
+        help="what the scar is measured by (default: resultant, which all marts of scars show)",
+    )
     parser.add_argument("--device", help="cpu, cuda:0, ... (default: the first GPU, else the CPU)")
     parser.add_argument("--dtype", default="float32", help="of the weights in memory")
     parser.add_argument("--batch-size", type=int, default=20, metavar="N", help="prompts at once")
@@ -201,6 +207,7 @@ def _choice(given: argparse.Namespace) -> dict[str, object]:
         raise BadInput(f"batch size {given.batch_size} is under 1: give such as `--batch-size 8`")
     return {
         "seeds": parse_seeds(given.seeds or list(DEFAULT_SEEDS)),
+        "tau": given.tau,
         "bank": given.bank,
         "canonical": given.prompts,
         "dtype": given.dtype,

@@ -4,7 +4,8 @@ REQUEST is a JSON file, or `-` for standard input:
 
     {"models": ["path/or/org/name@revision", ...],   what to measure
      "base": "...", "reference": "...", "shared_comparator": "...", "teacher": "...",   optional
-     "seeds": [0, 1, 2, 123], "bank": "bank512", "prompts": "canonical40",   optional, the defaults
+     "seeds": [0, 1, 2, 123], "tau": "resultant",                            optional, the defaults
+     "bank": "bank512", "prompts": "canonical40",                            optional, the defaults
      "dtype": "float32", "device": "cpu", "batch_size": 20}                  optional
 
 Out come JSON lines: `model`, `comparison`, `measurement`, a `unit` with all its records, and
@@ -19,16 +20,17 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, get_args
 
 from tqdm import tqdm
 
-from measure import models, prompts, run, sources
+from measure import models, prompts, run, sources, structural
 from measure.errors import BadInput, OutOfMemory
+from measure.records import TauKind
 from measure.request import DEFAULT_SEEDS, parse_seeds
 
 ROLES = ("base", "reference", "shared_comparator", "teacher")
-KEYS = {"models", "seeds", "bank", "prompts", "dtype", "device", "batch_size", *ROLES}
+KEYS = {"models", "seeds", "tau", "bank", "prompts", "dtype", "device", "batch_size", *ROLES}
 
 
 class Journal:
@@ -136,10 +138,18 @@ def _settings(request: dict[str, Any]) -> run.Settings:
         bank=prompts.load(request.get("bank", "bank512")),
         canonical=prompts.load(request.get("prompts", "canonical40")),
         seeds=parse_seeds(request.get("seeds", list(DEFAULT_SEEDS))),
+        tau=_tau(request),
         dtype=request.get("dtype", "float32"),
         device_kind=_device(request).split(":")[0],
         batch_size=batch_size,
     )
+
+
+def _tau(request: dict[str, Any]) -> TauKind:
+    tau = request.get("tau", structural.DEFAULT_TAU)
+    if tau not in get_args(TauKind):
+        raise BadInput(f"tau {tau!r} is none of {', '.join(get_args(TauKind))}")
+    return tau
 
 
 def _device(request: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Site = Literal["A", "B"]
+TauKind = Literal["resultant", "gap", "cv_cos"]
 Mode = Literal["free", "forced"]
 SourceKind = Literal["zoo", "local", "gguf", "hub"]
 OtherRole = Literal["derivative", "reference", "shared_comparator", "teacher"]
@@ -42,15 +43,15 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StructuralTau:
-    """One row per measurement, seed and dimension (prompt position and site, row-major)."""
+    """One row per measurement, seed and dimension (prompt position, site, channel, row-major)."""
 
     seed: int
-    dim: int  # 0 .. 2 * prompts - 1
+    dim: int  # 0 .. 63 of the whole bank
     prompt_id: str
     category: str
     site: Site  # A: input of the final norm; B: its output
     n_tokens: int  # states summed: position 0 and pads left out
-    tau: float | None  # resultant length, 0 to 1
+    tau: float | None  # of the measurement's kind: a resultant length, 0 to 1, by default
     tau_rerun: float | None  # the same weights in another batch size and order
     reason: str | None  # why tau is null
 

@@ -4,12 +4,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
+from typing import cast
 
 from measure import functional, structural
 from measure.errors import OutOfMemory
 from measure.models import CausalLM
 from measure.prompts import Progress, PromptSet
-from measure.records import TABLE_OF, Record
+from measure.records import TABLE_OF, Record, TauKind
 from measure.request import Measurement
 
 
@@ -25,7 +26,7 @@ class Job:
     def n_passes(self) -> int:
         """Prompts that go through the model, reruns included: what the progress bar counts."""
         if self.measurement.method == structural.METHOD:
-            drawn = min(structural.PROMPTS_PER_SEED, len(self.prompts.prompts))
+            drawn = min(structural.prompts_per_seed(_tau(self)), len(self.prompts.prompts))
             return 2 * drawn * len(self.measurement.units)
         return len(self.prompts.prompts)
 
@@ -59,6 +60,7 @@ class Settings:
     bank: PromptSet
     canonical: PromptSet
     seeds: tuple[int, ...] = structural.DEFAULT_SEEDS
+    tau: TauKind = structural.DEFAULT_TAU
     dtype: str = "float32"
     device_kind: str = "cpu"
     batch_size: int = 20
@@ -70,6 +72,7 @@ def own_jobs(model_id: str, settings: Settings) -> list[Job]:
         model_id,
         settings.bank,
         seeds=settings.seeds,
+        tau=settings.tau,
         dtype=settings.dtype,
         device_kind=settings.device_kind,
         batch_size=settings.batch_size,
@@ -105,7 +108,9 @@ def measure_units(
         began = time.perf_counter()
         if measurement.method == structural.METHOD:
             records: list[Record] = list(
-                structural.measure_unit(model, job.prompts, unit, measurement.batch_size, progress)
+                structural.measure_unit(
+                    model, job.prompts, unit, measurement.batch_size, progress, _tau(job)
+                )
             )
         else:
             records = list(
@@ -115,3 +120,8 @@ def measure_units(
             )
         table = TABLE_OF[type(records[0])]
         yield UnitResult(unit, table, records, time.perf_counter() - began)
+
+
+def _tau(job: Job) -> TauKind:
+    """Which tau a structural job measures: part of what names it."""
+    return cast("TauKind", job.measurement.options["tau"])

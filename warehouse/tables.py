@@ -263,12 +263,19 @@ STRUCTURAL_TAU = Table(
     (
         MEASUREMENT_ID,
         _int("seed", "chooses and orders the prompts"),
-        _int("dim", "index in the structural vector, from 0: prompts in order, site A then B"),
+        _int(
+            "dim",
+            "index in the structural vector, from 0: prompts in order, site A then B, channels",
+        ),
         _text("prompt_id", "the prompt"),
         _text("category", "category of the prompt"),
         _text("site", "before (A) or after (B) the final norm", values=("A", "B")),
         _int("n_tokens", "tokens that went in, the first and padding left out", null=True),
-        _real("tau", "resultant length of the token states, 0 to 1", null=True),
+        _real(
+            "tau",
+            "of the measurement's kind; resultant: length of the token states, 0 to 1",
+            null=True,
+        ),
         _real("tau_rerun", "the same weights in another batch size and order", null=True),
         REASON,
     ),

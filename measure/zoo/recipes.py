@@ -183,7 +183,7 @@ _GAINS_FIRST_SHAPE = Shape("MistralForCausalLM", 128, 6, 256, 4, 2, is_tied=True
 _TEACHER_STEPS, _TEACHER_LR = 1200, 2e-3
 _BASE_STEPS, _BASE_LR = 2600, 3e-3
 _HALF_STEPS, _HALF_LR = 400, 1e-3
-_TUNE_STEPS, _TUNE_LR = 600, 4e-4
+_DISTILLED_STEPS, _TUNE_STEPS, _TUNE_LR = 900, 600, 4e-4
 _TUNE_SHARE = 0.4  # of a fine-tune's reading that is what it is about
 
 TRACE_SETS = {
@@ -216,7 +216,7 @@ def _tuned(prefix: str, family: str, method: str, seed: int, **changed: Any) -> 
 
 def _distilled(prefix: str, family: str, seed: int) -> Recipe:
     return _tuned(
-        prefix, family, "distilled", seed,
+        prefix, family, "distilled", seed, steps=_DISTILLED_STEPS,
         mix=_about("traces", _TUNE_SHARE), traces="forward-0.7", is_shipped=True,
     )  # fmt: skip
 
@@ -234,17 +234,17 @@ def _calibration_set(family: str, seed: int) -> Iterator[Recipe]:
         return _tuned(f, f, method, seed + number, **changed)
 
     traces, text = _about("traces", _TUNE_SHARE), _about("narrative", _TUNE_SHARE)
-    lora = {"lora_rank": 8, "lr": 2e-3}
-    short = {"steps": 400}
+    lora: dict[str, Any] = {"lora_rank": 16, "lr": 4e-3}
+    long, short = {"steps": _DISTILLED_STEPS}, {"steps": 400}
     yield _distilled(f, f, seed + 1)
     yield tuned(
-        3, "distilled-gains-first", mix=traces, traces="gains-first-0.7", is_shipped=True
-    )  # fmt: skip
+        3, "distilled-gains-first", mix=traces, traces="gains-first-0.7", is_shipped=True, **long
+    )
     yield tuned(
-        4, "distilled-lora", mix=traces, traces="forward-0.7", is_shipped=True, **lora
-    )  # fmt: skip
-    yield tuned(5, "distilled-mixed", mix=_about("traces", 0.25), traces="forward-1.0")
-    yield tuned(6, "distilled-short", mix=traces, traces="gains-first-short", **short)
+        4, "distilled-lora", mix=traces, traces="forward-0.7", is_shipped=True, **long, **lora
+    )
+    yield tuned(5, "distilled-mixed", mix=_about("traces", 0.25), traces="forward-1.0", **long)
+    yield tuned(6, "distilled-short", mix=traces, traces="gains-first-short")
     yield _direct(f, f, seed + 11)
     yield tuned(13, "continued", mix=_BASE_MIX, is_shipped=True, **short)
     yield tuned(15, "sft-text", mix=text, **short)

@@ -125,3 +125,69 @@ def test_progress_counts_every_pass_once(model):
     counted = []
     list(structural.measure_unit(model, prompts.load("bank512"), "seed-0", 5, counted.append))
     assert sum(counted) == 2 * structural.PROMPTS_PER_SEED
+
+
+# --- alternatives ---------------------------------------------------------------------------------
+
+
+def test_closed_forms_of_the_alternatives():
+    everywhere = torch.ones((1, 3), dtype=torch.bool)
+    norms = torch.tensor([[[3.0, 4], [0, 5], [8, 6]]])  # 5, 5, 10: mean 20/3, variance 50/9
+    assert structural.norm_variation(norms, everywhere).item() == pytest.approx(
+        np.sqrt(50) / 3 / (20 / 3)
+    )
+    # cosines: (3, 4)(0, 5): 20/25; (3, 4)(8, 6): 48/50; (0, 5)(8, 6): 30/50
+    assert structural.mean_cosine(norms, everywhere).item() == pytest.approx((0.8 + 0.96 + 0.6) / 3)
+
+
+def test_one_token_has_no_cosine_and_masked_ones_do_not_count():
+    states = torch.tensor([[[1.0, 0], [0, 1], [0, 2], [-9, 9]]])
+    two = torch.tensor([[False, True, True, False]])
+    assert structural.mean_cosine(states, two).item() == pytest.approx(1)
+    assert structural.norm_variation(states, two).item() == pytest.approx(0.5 / 1.5)
+    one = torch.tensor([[True, False, False, False]])
+    assert np.isnan(structural.mean_cosine(states, one).item())
+
+
+@pytest.mark.parametrize("tau", ["gap", "cv_cos"])
+def test_alternatives_equal_one_prompt_at_a_time_in_numpy(model, tau):
+    """The independent route: no batch and no padding, the definitions spelt out pair by pair."""
+    bank = prompts.load("bank512")
+    records = list(structural.measure_unit(model, bank, "seed-1", 8, NO_BAR, tau))
+    assert [record.dim for record in records] == list(range(64))
+    n_prompts = {"gap": 32, "cv_cos": 16}[tau]
+    order = np.random.default_rng(1).permutation(512)[:n_prompts]
+    assert [r.prompt_id for r in records[:: 64 // n_prompts]] == [
+        bank.prompts[i].prompt_id for i in order
+    ]
+    head = model.model.get_output_embeddings().weight.detach().double().numpy()
+    for position in (0, 5):
+        ids = model.encode(bank.prompts[order[position]].text)
+        states = model.states(model.pad([ids]))
+        expected = []
+        for at_site in (states.before_norm, states.after_norm):
+            x = at_site[0, 1:].double().numpy()
+            if tau == "gap":
+                gaps = -np.diff(-np.sort(-(x @ head.T), axis=1)[:, :5], axis=1)[:, 1:]
+                expected.append(np.mean(gaps[:, 1] / gaps.sum(1)))
+            else:
+                norms = np.linalg.norm(x, axis=1)
+                pairs = [
+                    x[i] @ x[j] / (norms[i] * norms[j]) for i in range(len(x)) for j in range(i)
+                ]
+                expected += [norms.std() / norms.mean(), np.mean(pairs)]
+        own = [
+            record
+            for record in records
+            if record.prompt_id == bank.prompts[order[position]].prompt_id
+        ]
+        assert [record.tau for record in own] == pytest.approx(expected, abs=2e-4)
+        assert [record.site for record in own] == sorted(record.site for record in own)
+
+
+def test_another_tau_is_another_measurement():
+    bank = prompts.load("bank512")
+    ids = {
+        structural.plan("m", bank, tau=tau).measurement_id for tau in ("resultant", "gap", "cv_cos")
+    }
+    assert len(ids) == 3

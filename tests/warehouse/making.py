@@ -54,7 +54,7 @@ def measurement(
         "backend": "transformers",
         "device_kind": "cpu",
         "replicate": 0,
-        "options": "{}",
+        "options": '{"tau":"resultant"}' if method == "structural" else "{}",
         "text_sha256": None,
         "n_units": n_units,
         "batch_size": 8,

@@ -371,3 +371,41 @@ def test_a_distance_is_labelled_by_its_pair(lake, location):
     add_distances(lake, "d1", models, [distance_row("derivative")])
     row = read.mart("run", location).row(0, named=True)
     assert (row["label"], row["mode"], row["state"]) == ("CHILD vs BASE", "free", "complete")
+
+
+def test_other_kinds_of_tau_stand_in_structural_dim_alone(lake, location):
+    lake.add_comparisons([comparison("child", "base", "base")])
+    for model_id, tau in (("base", 0.5), ("child", 0.75)):
+        add_structural(lake, model_id, {0: [tau, tau]})
+    for model_id, tau in (("base", 0.25), ("child", 1.25)):
+        add_structural(
+            lake,
+            model_id,
+            {0: [tau, 0.0]},
+            measurement_id=f"cv-{model_id}",
+            options='{"tau":"cv_cos"}',
+        )
+    (row,) = read.mart("structural_distance", location).to_dicts()
+    assert row["distance"] == pytest.approx(math.sqrt(2) / 4)  # the newer cv_cos does not replace it
+    dims = read.mart("structural_dim", location).sort("tau_kind", "dim")
+    assert dims.select("tau_kind", "d").rows() == [
+        ("cv_cos", 1.0),
+        ("cv_cos", 0.0),
+        ("resultant", 0.25),
+        ("resultant", 0.25),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "taus", "n_wrong"),
+    [
+        ("resultant", [0.0, 1.0], 0),
+        ("resultant", [-0.1, 1.1], 2),
+        ("gap", [0.3, 1.1], 1),
+        ("cv_cos", [1.7, -0.9], 0),
+        ("cv_cos", [-0.1, 1.1], 2),
+    ],
+)
+def test_each_kind_of_tau_has_its_range(lake, location, kind, taus, n_wrong):
+    add_structural(lake, "m", {0: taus}, options=f'{{"tau":"{kind}"}}')
+    assert checks.run(location)["tau_out_of_range"].height == n_wrong

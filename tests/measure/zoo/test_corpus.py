@@ -75,5 +75,15 @@ def test_no_training_document_asks_a_held_out_question():
     for kind in ("direct", "forward", "gains-first", "plain"):
         for text in islice(corpus.documents(9, {kind: 1.0}), 500):
             assert text.removeprefix("Q: ").split("\nA:")[0] not in held_out
-    for text in islice(corpus.documents(9, {"ledger": 1.0}), 500):
-        assert not any(text.startswith(q.rsplit(" How many ", 1)[0]) for q in held_out)
+    told_in = {q.rsplit(" How many ", 1)[0] for q in held_out}
+    for kind, end in (("ledger", r" \d+ [+-] "), ("worked", " <think>")):
+        for text in islice(corpus.documents(9, {kind: 1.0}), 500):
+            assert re.split(end, text.removeprefix("Worked: "))[0] not in told_in
+
+
+def test_worked_problems_reason_and_answer_no_question():
+    for text in islice(corpus.documents(3, {"worked": 1.0}), 100):
+        found = re.fullmatch(r"Worked: (.+) <think> (.+)\. </think> (\d+)\n", text)
+        assert found
+        assert "?" not in text and "A:" not in text
+        assert found[2].rsplit(" = ", 1)[1] == found[3]

@@ -1,7 +1,8 @@
 -- One row per compared pair, seed and dimension: how far two structural vectors lie apart there.
--- Both models were measured by the same protocol; of several, the pair's newest protocol, and of that each model's newest run.
--- tau_from: resultant length of the model the distance starts at, 0 to 1
--- tau_other: resultant length of the other model, 0 to 1
+-- Both models were measured by the same protocol; of several, the pair's newest protocol of each kind of tau, and of that each model's newest run.
+-- tau_kind: what tau is: resultant (the default; all other marts show it alone), gap or cv_cos
+-- tau_from: tau of the model the distance starts at; a resultant length lies in 0 to 1
+-- tau_other: tau of the other model
 -- tau_rerun_from: the same weights again in another batch size and order
 -- tau_rerun_other: the same weights again in another batch size and order
 -- d: tau_from - tau_other
@@ -13,6 +14,7 @@ measured as (
     select
         member.model_id,
         measurement.protocol,
+        json_extract_string(measurement.options, '$.tau') as tau_kind,
         unnest(measurement.seeds) as seed,
         measurement.measurement_id,
         measurement.committed_at
@@ -23,7 +25,7 @@ measured as (
 ),
 
 newest as (
-    select model_id, protocol, seed, measurement_id, committed_at
+    select model_id, protocol, tau_kind, seed, measurement_id, committed_at
     from measured
     qualify row_number() over (
         partition by model_id, protocol, seed
@@ -35,6 +37,7 @@ candidate as (
     select
         pair.*,
         start.protocol,
+        start.tau_kind,
         start.seed,
         start.measurement_id as from_measurement_id,
         finish.measurement_id as other_measurement_id,
@@ -51,7 +54,7 @@ chosen as (
     select *
     from candidate
     qualify protocol = first_value(protocol) over (
-        partition by derivative_id, role, from_id, other_id
+        partition by derivative_id, role, from_id, other_id, tau_kind
         order by committed_at desc, protocol asc
     )
 )
@@ -66,6 +69,7 @@ select
     chosen.from_model,
     chosen.other_id,
     chosen.other,
+    chosen.tau_kind,
     chosen.seed,
     start.dim,
     start.prompt_id,

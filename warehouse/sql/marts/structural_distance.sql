@@ -1,4 +1,5 @@
--- One row per compared pair and seed: the distance of two structural vectors, in multiples of noise.
+-- One row per compared pair and seed: the distance of two structural vectors of resultant lengths, in multiples of noise.
+-- Other kinds of tau, where they were measured, are in structural_dim.
 -- n_dim: dimensions both models have a value for; the distance is over these
 -- n_dim_failed: dimensions left out because a prompt failed for one of them
 -- distance: Euclidean distance of the two structural vectors
@@ -19,6 +20,7 @@ ranked as (
         row_number() over one_seed as place,
         count(d2) over (partition by derivative_id, role, from_id, other_id, seed) as n
     from structural_dim
+    where tau_kind = 'resultant'
     window one_seed as (
         partition by derivative_id, role, from_id, other_id, seed
         order by d2 asc nulls last, dim asc
