@@ -1,15 +1,15 @@
 """What is measured on one model, in order, and the records of each unit as it is done."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
-from measure import functional, structural
+from measure import fisher, functional, structural
 from measure.errors import OutOfMemory
 from measure.models import CausalLM
 from measure.prompts import Progress, PromptSet
-from measure.records import TABLE_OF, Record
+from measure.records import Record, rows_by_table
 from measure.request import Measurement
 
 
@@ -24,10 +24,11 @@ class Job:
     @property
     def n_passes(self) -> int:
         """Prompts that go through the model, reruns included: what the progress bar counts."""
-        if self.measurement.method == structural.METHOD:
-            drawn = min(structural.PROMPTS_PER_SEED, len(self.prompts.prompts))
-            return 2 * drawn * len(self.measurement.units)
-        return len(self.prompts.prompts)
+        n_prompts = len(self.prompts.prompts)
+        drawn = min(structural.PROMPTS_PER_SEED, n_prompts) * len(self.measurement.units)
+        return {structural.METHOD: 2 * drawn, fisher.METHOD: drawn}.get(
+            self.measurement.method, n_prompts
+        )
 
     def halved(self, error: OutOfMemory) -> "Job":
         """The same in half of the batch that did not fit."""
@@ -43,13 +44,12 @@ class UnitResult:
     """The records of one unit, to be committed together."""
 
     unit: str
-    table: str
     records: Sequence[Record]
     duration_s: float
 
-    def rows(self) -> list[dict[str, object]]:
-        """The records as dicts, column by column."""
-        return [asdict(record) for record in self.records]
+    def tables(self) -> dict[str, list[dict[str, object]]]:
+        """The records as dicts, column by column, by the table that keeps them."""
+        return rows_by_table(self.records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Settings:
 
 
 def own_jobs(model_id: str, settings: Settings) -> list[Job]:
-    """What can be measured on a model by itself: tau, and templates of its own greedy text."""
+    """What a model is run for by itself: tau, curvature, and templates of its own greedy text."""
     tau = structural.plan(
         model_id,
         settings.bank,
@@ -74,7 +74,15 @@ def own_jobs(model_id: str, settings: Settings) -> list[Job]:
         device_kind=settings.device_kind,
         batch_size=settings.batch_size,
     )
-    return [Job(tau, settings.bank), template_job(model_id, settings)]
+    curvature = fisher.plan(
+        model_id,
+        settings.bank,
+        dtype=settings.dtype,
+        device_kind=settings.device_kind,
+        batch_size=settings.batch_size,
+    )
+    jobs = [Job(tau, settings.bank), Job(curvature, settings.bank)]
+    return [*jobs, template_job(model_id, settings)]
 
 
 def template_job(model_id: str, settings: Settings, texts: Mapping[str, str] | None = None) -> Job:
@@ -98,20 +106,28 @@ def measure_units(
     Raises:
         OutOfMemory: the batch does not fit; discard the job's units and restart at half of it.
     """
-    measurement = job.measurement
-    for unit in measurement.units:
+    for unit in job.measurement.units:
         if unit in done:
             continue
         began = time.perf_counter()
-        if measurement.method == structural.METHOD:
-            records: list[Record] = list(
-                structural.measure_unit(model, job.prompts, unit, measurement.batch_size, progress)
-            )
-        else:
-            records = list(
-                functional.measure_unit(
-                    model, job.prompts, unit, measurement.batch_size, progress, job.texts
-                )
-            )
-        table = TABLE_OF[type(records[0])]
-        yield UnitResult(unit, table, records, time.perf_counter() - began)
+        records = _records(model, job, unit, progress)
+        yield UnitResult(unit, records, time.perf_counter() - began)
+
+
+def _records(model: CausalLM, job: Job, unit: str, progress: Progress) -> list[Record]:
+    given = (model, job.prompts, unit, job.measurement.batch_size, progress)
+    match job.measurement.method:
+        case structural.METHOD:
+            return list(structural.measure_unit(*given))
+        case fisher.METHOD:
+            curvatures = list(fisher.measure_unit(*given))
+            return [*curvatures, fisher.summarize(curvatures)]
+        case _:
+            return list(functional.measure_unit(*given, job.texts))
+
+
+def at_once(make: Callable[[], Sequence[Record]]) -> UnitResult:
+    """The one unit of a measurement that runs no model."""
+    began = time.perf_counter()
+    records = make()
+    return UnitResult("all", records, time.perf_counter() - began)
