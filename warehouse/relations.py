@@ -64,8 +64,7 @@ def views() -> tuple[Relation, ...]:
     """Staging and marts, each after those it reads."""
     every = {**relations("staging"), **relations("marts")}
     reads = {
-        name: set(_READ.findall(relation.query)) & every.keys()
-        for name, relation in every.items()
+        name: set(_READ.findall(relation.query)) & every.keys() for name, relation in every.items()
     }
     return tuple(every[name] for name in TopologicalSorter(reads).static_order())
 

@@ -509,7 +509,9 @@ FISHER_SUMMARY = Table(
         _real("ci_high_kappa_f", "97.5th percentile over prompts", null=True),
         _real("kappa_norm2_mean", "mean of kappa times squared state norm, logits^2", null=True),
         _real(
-            "halves_ratio", "mean kappa of two halves of the prompts, larger over smaller", null=True
+            "halves_ratio",
+            "mean kappa of two halves of the prompts, larger over smaller",
+            null=True,
         ),
         _bool("is_repeatable", "whether that is at most 3", null=True),
         _real("rho_f", "kappa_f over the damping of 10", null=True),
