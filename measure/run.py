@@ -65,7 +65,7 @@ class Settings:
 
 
 def own_jobs(model_id: str, settings: Settings) -> list[Job]:
-    """What a model is run for by itself: tau, curvature, and templates of its own greedy text."""
+    """What a model is run for by itself: tau, templates of its own greedy text, and curvature."""
     tau = structural.plan(
         model_id,
         settings.bank,
@@ -81,8 +81,11 @@ def own_jobs(model_id: str, settings: Settings) -> list[Job]:
         device_kind=settings.device_kind,
         batch_size=settings.batch_size,
     )
-    jobs = [Job(tau, settings.bank), Job(curvature, settings.bank)]
-    return [*jobs, template_job(model_id, settings)]
+    return [
+        Job(tau, settings.bank),
+        template_job(model_id, settings),
+        Job(curvature, settings.bank),
+    ]
 
 
 def template_job(model_id: str, settings: Settings, texts: Mapping[str, str] | None = None) -> Job:
