@@ -13,7 +13,7 @@ from measure.errors import BadInput
 
 # Tokens that go through a model for one prompt: measured on the prompt sets with small and large
 # vocabularies, a prompt has 14 to 62 tokens and a continuation 64.
-TOKENS_PER_PASS = {"structural": 35, "template": 100}
+TOKENS_PER_PASS = {"structural": 35, "fisher": 37, "template": 100}
 # Share of a large matrix product's speed that short batches reach.
 EFFICIENCY = 0.25
 
@@ -59,12 +59,18 @@ def of(targets: Sequence[Target], choice: Choice) -> Estimate:
             tokens = job.n_passes * TOKENS_PER_PASS[job.measurement.method]
             n_prompts += job.n_passes
             seconds += 2 * size.n_params * tokens / flops_per_s
-        seconds += LOAD_S
+        seconds += LOAD_S + size.n_params * READ_S_PER_PARAM
+        n_pairs = sum(target.model == ref and target.base is not None for target in targets)
+        seconds += n_pairs * size.n_params * LINEAGE_S_PER_PARAM
     element = torch.empty((), dtype=models.DTYPES.get(choice.dtype, torch.float32)).element_size()
     memory = OVERHEAD_BYTES + largest * (element + 4)  # the head is kept in fp32 beside it
     return Estimate(len(order), n_prompts, seconds, memory, download, device)
 
 
+# Of one core, measured: the unembedding's spread, and a model beside its base. A stranger, whose
+# weights are all aligned, takes five times as long.
+READ_S_PER_PARAM = 4e-9
+LINEAGE_S_PER_PARAM = 7e-8
 LOAD_S = 4.0  # a small model: loading, commits, the interpreter's own work
 START_S = 15.0  # importing the libraries, Prefect's embedded server
 OVERHEAD_BYTES = 800_000_000  # Python, torch, transformers, Prefect's embedded server

@@ -1,14 +1,13 @@
 """What a measuring process does to the lake: plan, resume, commit unit by unit, and end."""
 
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from measure import distances, run, winner_gap
 from measure.errors import BadInput, OutOfMemory
 from measure.models import CausalLM
 from measure.prompts import Progress
-from measure.records import TABLE_OF, Mode, OtherRole, PromptTemplate
+from measure.records import Mode, OtherRole, PromptTemplate, Record
+from measure.request import Measurement
 from warehouse.lake import Lake, LakeError
 
 
@@ -49,7 +48,7 @@ def measure_job(
                 lake.append_unit(
                     measurement_id,
                     unit.unit,
-                    {unit.table: unit.rows()},
+                    unit.tables(),
                     unit.duration_s,
                     batch_size=batch_size,
                 )
@@ -136,25 +135,31 @@ def measure_distances(
     measurement = distances.plan(
         models, inputs, mode, prompt_set=prompts[0], prompt_set_sha256=prompts[1]
     )
+
+    def make() -> list[Record]:
+        others: dict[OtherRole, list[PromptTemplate]] = {
+            role: templates(lake, inputs[role]) for role in (*TRIANGLE, TEACHER) if role in inputs
+        }
+        base = templates(lake, inputs["base"])
+        return [*distances.measure(base, others, mode), *winner_gap.measure(base, others, mode)]
+
+    return measure_at_once(lake, measurement, make, ref=ref)
+
+
+def measure_at_once(
+    lake: Lake, measurement: Measurement, make: Callable[[], Sequence[Record]], *, ref: str
+) -> bool:
+    """Commit what `make` gives for a measurement of one unit; False if it is there already."""
     measurement_id = measurement.measurement_id
-    lake.plan(measurement.row(), models)
+    lake.plan(measurement.row(), measurement.models)
     if lake.is_complete(measurement_id):
         return False
     attempt = lake.start_attempt(
         model_ref=ref, device="cpu", measurement_id=measurement_id, method=measurement.method
     )
     try:
-        began = time.perf_counter()
-        others: dict[OtherRole, list[PromptTemplate]] = {
-            role: templates(lake, inputs[role]) for role in (*TRIANGLE, TEACHER) if role in inputs
-        }
-        base = templates(lake, inputs["base"])
-        records = [*distances.measure(base, others, mode), *winner_gap.measure(base, others, mode)]
-        tables: dict[str, list[dict[str, object]]] = {}
-        for record in records:
-            tables.setdefault(TABLE_OF[type(record)], []).append(asdict(record))
-        took_s = time.perf_counter() - began
-        lake.append_unit(measurement_id, "all", tables, took_s)
+        unit = run.at_once(make)
+        lake.append_unit(measurement_id, unit.unit, unit.tables(), unit.duration_s)
     except BaseException as error:
         lake.end_attempt(attempt, *outcome_of(error))
         raise

@@ -1,6 +1,6 @@
 """One run over some targets: which models are at hand, what they still lack, what went wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import NoReturn
 
@@ -8,11 +8,13 @@ from tqdm import tqdm
 
 from flows import ledger
 from flows.targets import Target, bases_read_by, in_order, organism
-from measure import models, run, sources
+from measure import lineage, models, run, sources, stiffness
 from measure.errors import BadInput
 from measure.models import CausalLM
 from measure.records import Mode
+from measure.request import Measurement
 from measure.sources import Source
+from measure.tensors import Part
 from warehouse.lake import Lake
 
 
@@ -32,6 +34,7 @@ class Session:
         self._sources: dict[str, Source] = {}
         self._base_texts: dict[str, dict[str, str]] = {}
         self._loaded: tuple[str, CausalLM] | None = None
+        self._begun: set[str] = set()  # references of which an attempt says how it ended
 
     def model_id(self, ref: str) -> str:
         """The id of a model, resolved once; a hub model is not downloaded for it."""
@@ -56,17 +59,20 @@ class Session:
             raise
         try:
             self._measure_jobs(ref, source)
+            self._measure_stiffness(ref, source)
         except Exception as error:
-            self._fail(ref, error, is_recorded=self._is_attempt_recorded(ref))
+            self._fail(ref, error, is_recorded=ref in self._begun)
             raise
         return source.model_id
 
     def is_complete(self) -> bool:
-        """Whether nothing of any target needs a model to run; a model in error is not complete."""
+        """Whether nothing of any target needs a model's weights; one in error is not complete."""
         order = in_order(self.targets)
         try:
             # Files are looked at last: until then nothing is downloaded.
             if any(self.pending(ref) for ref in order):
+                return False
+            if not all(self._is_done(plan) for plan in self._plans_of_files()):
                 return False
             for ref in order:
                 self._check_against_bases(ref)
@@ -75,15 +81,16 @@ class Session:
         return True
 
     def n_measurements(self) -> int:
-        """Measurements that the targets ask of models, distances left out."""
-        return sum(len(self._jobs(ref)) for ref in in_order(self.targets))
+        """Measurements that the targets ask of models and their files, distances left out."""
+        n_jobs = sum(len(self._jobs(ref)) for ref in in_order(self.targets))
+        return n_jobs + len({plan.measurement_id for plan in self._plans_of_files()})
 
     def pending(self, ref: str) -> list[run.Job]:
-        """Jobs of a model that can be done now and are not complete in the lake."""
+        """What a model can be run for now and is not complete in the lake."""
         return [job for job in self._jobs(ref) if not self._is_complete(job)]
 
     def measure_distances(self, target: Target) -> int:
-        """Declare a target's comparisons and compute its distances; how many were new."""
+        """Declare a target's comparisons, compute its distances and lineage; how many were new."""
         if target.model in self.failures or target.model == target.base:
             return 0
         derivative_id = self.model_id(target.model)
@@ -99,7 +106,40 @@ class Session:
             if self.model_id(ref) != derivative_id
         )
         groups = ledger.groups({"derivative": target.model, **others})
-        return sum(self._distances_of(group) for group in groups)
+        return sum(self._distances_of(group) for group in groups) + self._measure_lineage(target)
+
+    def _measure_lineage(self, target: Target) -> bool:
+        """Compare the weights of a target and its base; False if that is known, or has no base."""
+        plan = self._lineage(target)
+        if target.base is None or target.base in self.failures or plan is None:
+            return False
+        if self._is_done(plan):  # asked before files are, which may have to be downloaded
+            return False
+        derivative, base = self.source(target.model), self.source(target.base)
+
+        def watched(parts: Sequence[Part]) -> Iterator[Part]:
+            name = f"{derivative.label} and base"
+            yield from tqdm(parts, desc=f"{name[:28]:28s}", unit="weight", disable=None)
+
+        return ledger.measure_at_once(
+            self.lake,
+            plan,
+            lambda: lineage.measure_pair(derivative, base, watched),
+            ref=target.model,
+        )
+
+    def _lineage(self, target: Target) -> Measurement | None:
+        if target.base is None or self.model_id(target.model) == self.model_id(target.base):
+            return None
+        return lineage.plan(self.model_id(target.model), self.model_id(target.base))
+
+    def _plans_of_files(self) -> Iterator[Measurement]:
+        """What the targets ask that reads weights and runs no model."""
+        for ref in in_order(self.targets):
+            yield stiffness.plan(self.model_id(ref))
+        for target in self.targets:
+            if (plan := self._lineage(target)) is not None:
+                yield plan
 
     def _distances_of(self, group: dict[str, str]) -> int:
         base = group["base"]
@@ -148,6 +188,7 @@ class Session:
         while pending := [j for j in self.pending(ref) if j.measurement.measurement_id not in seen]:
             # A base's own free text, once there, brings a forced job of its own: look again.
             model = self._load(ref, source)
+            self._begun.add(ref)
             self.lake.add_models([asdict(model.card)])
             if source.kind == "zoo":
                 self.lake.add_organisms([organism(ref, self.model_id)])
@@ -171,6 +212,14 @@ class Session:
                     )
                     self.n_new_units += len(job.measurement.units) - before
 
+    def _measure_stiffness(self, ref: str, source: Source) -> None:
+        plan = stiffness.plan(source.model_id)
+        if not self._is_done(plan):
+            self._begun.add(ref)
+            self.n_new_units += ledger.measure_at_once(
+                self.lake, plan, lambda: [stiffness.measure(source)], ref=ref
+            )
+
     def _load(self, ref: str, source: Source) -> CausalLM:
         if self._loaded is None or self._loaded[0] != ref:
             self._loaded = None  # let go of one model before taking the next
@@ -179,7 +228,10 @@ class Session:
         return self._loaded[1]
 
     def _is_complete(self, job: run.Job) -> bool:
-        return self.lake.is_complete(job.measurement.measurement_id)
+        return self._is_done(job.measurement)
+
+    def _is_done(self, measurement: Measurement) -> bool:
+        return self.lake.is_complete(measurement.measurement_id)
 
     def _check_against_bases(self, ref: str) -> None:
         for target in self.targets:
@@ -190,10 +242,6 @@ class Session:
                     continue  # the base fails by itself, with its own reason
                 texts = [prompt.text for prompt in self.settings.bank.prompts]
                 models.refuse_unlike_base(self.source(ref), base, texts)
-
-    def _is_attempt_recorded(self, ref: str) -> bool:
-        """Whether a job had begun: then its own attempt says why it ended."""
-        return self._loaded is not None and self._loaded[0] == ref
 
     def note(self, ref: str, error: BaseException | None) -> None:
         """Keep why a model could not be measured, if nothing has said so yet."""

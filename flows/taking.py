@@ -64,7 +64,7 @@ def _take_lines(lake: Lake, path: Path) -> Taken:
             taken = _take_line(lake, line, taken, batch_sizes)
             if taken.n_units > before:
                 new.add(line["measurement_id"])
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise BadInput(
                 f"{str(path)!r}, line {number}: {error} is not what `python -m measure` "
                 "writes: give the file of its --out"
@@ -124,14 +124,14 @@ def _take_line(
             is_new = lake.append_unit(
                 content["measurement_id"],
                 content["unit"],
-                {content["table"]: content["records"]},
+                content["records"],
                 content["duration_s"],
                 batch_size=batch_sizes[content["measurement_id"]],
             )
             if not is_new:
                 return replace(taken, n_known=taken.n_known + 1)
-            n_rows = taken.n_rows + len(content["records"])
-            return replace(taken, n_units=taken.n_units + 1, n_rows=n_rows)
+            n_rows = sum(len(records) for records in content["records"].values())
+            return replace(taken, n_units=taken.n_units + 1, n_rows=taken.n_rows + n_rows)
         case "failure":
             return replace(taken, n_failures=taken.n_failures + _note_failure(lake, **content))
         case "discard":
@@ -169,8 +169,9 @@ def _note_attempts(lake: Lake, lines: list[dict[str, Any]], new: set[str]) -> No
     labels = {line["model_id"]: line["label"] for line in lines if line["line"] == "model"}
     for line in lines:
         if line["line"] == "measurement" and line["measurement_id"] in new:
+            named = line["models"].get("model") or line["models"]["derivative"]
             attempt = lake.start_attempt(
-                model_ref=labels.get(line["models"]["model"], line["models"]["model"]),
+                model_ref=labels.get(named, named),
                 device=line["device"],
                 host=line["host"],
                 measurement_id=line["measurement_id"],

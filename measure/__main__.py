@@ -8,7 +8,7 @@ REQUEST is a JSON file, or `-` for standard input:
      "bank": "bank512", "prompts": "canonical40",                            optional, the defaults
      "dtype": "float32", "device": "cpu", "batch_size": 20}                  optional
 
-Out come JSON lines: `model`, `comparison`, `measurement`, a `unit` with all its records, and
+Out come JSON lines: `model`, `comparison`, `measurement`, a `unit` with its records by table, and
 `failure` for a model that could not be measured. A line is whole or not there, so a file given by
 `--out` is taken up again where it broke off. `cicatrix take FILE` appends it to a lake, once.
 """
@@ -17,17 +17,18 @@ import argparse
 import json
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, get_args
 
 from tqdm import tqdm
 
-from measure import models, prompts, run, sources, structural
+from measure import lineage, models, prompts, run, sources, stiffness, structural
 from measure.errors import BadInput, OutOfMemory
-from measure.records import TauKind
-from measure.request import DEFAULT_SEEDS, parse_seeds
+from measure.records import Record, TauKind
+from measure.request import DEFAULT_SEEDS, Measurement, parse_seeds
+from measure.tensors import Part
 
 ROLES = ("base", "reference", "shared_comparator", "teacher")
 KEYS = {"models", "seeds", "tau", "bank", "prompts", "dtype", "device", "batch_size", *ROLES}
@@ -38,7 +39,7 @@ class Journal:
 
     def __init__(self, path: Path | None) -> None:
         self._file: IO[str]
-        self.units: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        self.units: dict[str, dict[str, dict[str, list[dict[str, Any]]]]] = {}
         self.batch_sizes: dict[str, int] = {}  # of measurements begun, as they had come down to
         self._written: set[tuple[str, ...]] = set()
         if path is None:
@@ -82,7 +83,11 @@ class Journal:
     def texts(self, job: run.Job) -> dict[str, str]:
         """The continuations that a completed `template` job scored, by prompt id."""
         units = self.units[job.measurement.measurement_id].values()
-        return {record["prompt_id"]: record["text"] for unit in units for record in unit}
+        return {
+            record["prompt_id"]: record["text"]
+            for records in units
+            for record in records["prompt_template"]
+        }
 
 
 def _key(line: Mapping[str, Any]) -> tuple[str, ...]:
@@ -178,21 +183,69 @@ def _measure_all(
             model = models.load(source, device=_device(request), dtype=settings.dtype)
             journal.write({"line": "model", **asdict(model.card)})
             ids[ref] = source.model_id
-            own = run.own_jobs(source.model_id, settings)
-            for job in own:
+            for job in run.own_jobs(source.model_id, settings):
                 _measure(model, job, journal)
+            measured = source
+            _measure_at_once(
+                stiffness.plan(source.model_id), lambda: [stiffness.measure(measured)], journal
+            )
             if ref == base_ref:
-                texts = journal.texts(own[1])
+                texts = journal.texts(run.template_job(source.model_id, settings))
             if texts is not None:
                 _measure(model, run.template_job(source.model_id, settings, texts), journal)
         except Exception as error:  # noqa: BLE001  whatever it is, the others go on
             ids.pop(ref, None)
-            plain = isinstance(error, BadInput | OutOfMemory | ConnectionError)
-            reason = " ".join(str(error).split())
-            failures[ref] = reason if plain else f"{type(error).__name__}: {reason}"
-            journal.write({"line": "failure", "model_ref": ref, "reason": failures[ref]})
+            failures[ref] = _note_failure(ref, error, journal)
     _write_comparisons(request, ids, journal)
+    for ref in models_asked:
+        if ref in ids and base_ref in ids and ids[ref] != ids[base_ref]:
+            try:
+                _measure_lineage(ref, str(base_ref), journal)
+            except Exception as error:  # noqa: BLE001  likewise
+                failures[ref] = _note_failure(ref, error, journal)
     return failures
+
+
+def _note_failure(ref: str, error: Exception, journal: Journal) -> str:
+    """Its reason in one line."""
+    plain = isinstance(error, BadInput | OutOfMemory | ConnectionError)
+    reason = " ".join(str(error).split())
+    reason = reason if plain else f"{type(error).__name__}: {reason}"
+    journal.write({"line": "failure", "model_ref": ref, "reason": reason})
+    return reason
+
+
+def _measure_lineage(ref: str, base_ref: str, journal: Journal) -> None:
+    derivative, base = sources.find(ref), sources.find(base_ref)
+
+    def watched(parts: Sequence[Part]) -> Iterator[Part]:
+        name = f"{derivative.label} {lineage.METHOD}"
+        yield from tqdm(parts, desc=name, unit="weight", file=sys.stderr, disable=None)
+
+    _measure_at_once(
+        lineage.plan(derivative.model_id, base.model_id),
+        lambda: lineage.measure_pair(derivative, base, watched),
+        journal,
+    )
+
+
+def _measure_at_once(
+    measurement: Measurement, make: Callable[[], Sequence[Record]], journal: Journal
+) -> None:
+    """The one unit of a measurement that runs no model, unless it is there already."""
+    _begin(measurement, "cpu", journal)
+    if measurement.measurement_id not in journal.units:
+        _write_unit(measurement, run.at_once(make), journal)
+
+
+def _begin(measurement: Measurement, device: str, journal: Journal) -> None:
+    line = {"line": "measurement", "models": dict(measurement.models), **measurement.row()}
+    journal.write(line | {"host": socket.gethostname(), "device": device})
+
+
+def _write_unit(measurement: Measurement, unit: run.UnitResult, journal: Journal) -> None:
+    line = {"line": "unit", "measurement_id": measurement.measurement_id, "unit": unit.unit}
+    journal.write(line | {"duration_s": unit.duration_s, "records": unit.tables()})
 
 
 def _measure(model: models.CausalLM, job: run.Job, journal: Journal) -> None:
@@ -201,14 +254,12 @@ def _measure(model: models.CausalLM, job: run.Job, journal: Journal) -> None:
     if measurement_id in journal.batch_sizes:
         job = job.with_batch_size(journal.batch_sizes[measurement_id])
     while True:
-        measurement = job.measurement
-        line = {"line": "measurement", "models": dict(measurement.models), **measurement.row()}
-        journal.write(line | {"host": socket.gethostname(), "device": str(model.device)})
+        _begin(job.measurement, str(model.device), journal)
         try:
             _measure_units(model, job, journal)
             return
         except OutOfMemory as error:
-            if measurement.batch_size == 1:
+            if job.measurement.batch_size == 1:
                 raise
             job = job.halved(error)
             half = job.measurement.batch_size
@@ -228,9 +279,7 @@ def _measure_units(model: models.CausalLM, job: run.Job, journal: Journal) -> No
             bar.update(n)
 
         for result in run.measure_units(model, job, done.keys(), progress):
-            line = {"line": "unit", "measurement_id": measurement_id, "unit": result.unit}
-            line |= {"table": result.table, "duration_s": result.duration_s}
-            journal.write(line | {"records": result.rows()})
+            _write_unit(job.measurement, result, journal)
 
 
 def _write_comparisons(request: dict[str, Any], ids: dict[str, str], journal: Journal) -> None:

@@ -27,54 +27,47 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from measure.errors import BadInput
 from measure.intervals import bootstrap_interval
-from measure.models import MAX_LOGITS, CausalLM
+from measure.models import MAX_LOGITS, CausalLM, out_of_memory_named
 from measure.prompts import Progress, Prompt, PromptSet
-from measure.structural import draw
+from measure.records import FisherCurvature, FisherStatus, FisherSummary, single
+from measure.request import Measurement
+from measure.structural import PROMPTS_PER_SEED, draw
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
     from jaxtyping import Float
 
 METHOD = "fisher"
 VERSION = 1  # raise it when a number changes: it is part of a measurement's id
+SEED = 0  # draws the prompts, the same whatever seeds tau has: models must be comparable
 DAMPING = 10.0
 MAX_HALVES_RATIO = 3.0
 # Small enough that tanh is straight to 1e-8 around it, a power of two so that it divides out.
 SOFT_CAP_STEP = 2.0**-12
 
-Status = Literal["Fisher-dominated", "Damping-dominated"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FisherCurvature:
-    """One row per measurement, seed and prompt."""
-
-    seed: int
-    prompt_id: str
-    category: str
-    n_tokens: int  # states summed: position 0 left out
-    tau: float | None  # at site B, 0 to 1
-    state_norm: float | None  # |h| of the last token at site B
-    kappa: float | None  # logits^2 per unit of state^2, >= 0
-    kappa_norm2: float | None  # kappa |h|^2, logits^2
-    reason: str | None  # why kappa is null
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FisherSummary:
-    """One row per measurement: over distinct prompts, those without kappa left out."""
-
-    n_prompts: int
-    kappa_f: float | None  # mean kappa
-    ci_low_kappa_f: float | None  # 2.5 % of the prompt bootstrap
-    ci_high_kappa_f: float | None
-    kappa_norm2_mean: float | None
-    halves_ratio: float | None  # larger over smaller mean kappa of two disjoint halves, >= 1
-    is_repeatable: bool | None  # halves_ratio <= 3
-    rho_f: float | None  # kappa_f / 10
-    status: Status | None  # Damping-dominated: excluded from comparison
-    reason: str | None  # why numbers are null
+def plan(
+    model_id: str,
+    bank: PromptSet,
+    *,
+    dtype: str = "float32",
+    device_kind: str = "cpu",
+    batch_size: int = 16,
+) -> Measurement:
+    """The measurement of one model's curvature on the 32 prompts that one seed draws of a bank."""
+    return Measurement(
+        method=METHOD,
+        method_version=VERSION,
+        models={"model": model_id},
+        prompt_set=bank.name,
+        prompt_set_sha256=bank.sha256,
+        seeds=(SEED,),
+        dtype=dtype,
+        device_kind=device_kind,
+        options={"tau": "resultant", "prompts_per_seed": PROMPTS_PER_SEED, "damping": DAMPING},
+        units=(f"seed-{SEED}",),
+        batch_size=batch_size,
+    )
 
 
 def measure_unit(
@@ -85,43 +78,58 @@ def measure_unit(
     drawn = draw(bank, seed)
     for start in range(0, len(drawn), batch_size):
         prompts = drawn[start : start + batch_size]
-        yield from _records(model, prompts, seed)
+        with out_of_memory_named(len(prompts)):
+            records = _records(model, prompts, seed)
+        yield from records
         progress(len(prompts))
 
 
-def _records(model: CausalLM, prompts: Sequence[Prompt], seed: int) -> Iterator[FisherCurvature]:
+def _records(model: CausalLM, prompts: Sequence[Prompt], seed: int) -> list[FisherCurvature]:
     rows = [model.encode(prompt.text) for prompt in prompts]
     usable = [index for index, ids in enumerate(rows) if len(ids) > 1]
-    found: dict[int, tuple[float, float, float]] = {}
+    found: dict[int, tuple[float, float, str | None]] = {}
     if usable:
         states = model.states(model.pad([rows[index] for index in usable])).after_norm
         own = [states[i, 1 : len(rows[index])] for i, index in enumerate(usable)]
-        last = torch.stack([tokens[-1] for tokens in own])
-        taus, directions = zip(*map(tau_and_direction, own), strict=True)
-        kappas = curvature(model, last, torch.stack(directions)).tolist()
-        norms = last.double().norm(dim=-1).tolist()
-        found = dict(zip(usable, zip(taus, norms, kappas, strict=True), strict=True))
+        found = dict(zip(usable, _curvatures(model, own), strict=True))
+    records: list[FisherCurvature] = []
     for index, prompt in enumerate(prompts):
-        n_tokens = max(0, len(rows[index]) - 1)
-        tau, norm, kappa = found.get(index, (math.nan, math.nan, math.nan))
-        known = math.isfinite(kappa)
-        yield FisherCurvature(
-            seed=seed,
-            prompt_id=prompt.prompt_id,
-            category=prompt.category,
-            n_tokens=n_tokens,
-            tau=tau if math.isfinite(tau) else None,
-            state_norm=norm if math.isfinite(norm) else None,
-            kappa=kappa if known else None,
-            kappa_norm2=kappa * norm**2 if known else None,
-            reason=None if known else _why(n_tokens),
+        norm, kappa, reason = found.get(index, (math.nan, math.nan, _too_few(0)))
+        records.append(
+            FisherCurvature(
+                seed=seed,
+                prompt_id=prompt.prompt_id,
+                category=prompt.category,
+                n_tokens=max(0, len(rows[index]) - 1),
+                state_norm=single(norm) if math.isfinite(norm) else None,
+                kappa=None if reason else single(kappa),
+                reason=reason,
+            )
         )
+    return records
 
 
-def _why(n_tokens: int) -> str:
-    if n_tokens < 2:
-        return f"{n_tokens} tokens are left after position 0: tau does not depend on their state"
-    return "the states are not finite, or all point one way: tau has no direction"
+def _curvatures(
+    model: CausalLM, prompts: Sequence[Float[Tensor, "tokens d_model"]]
+) -> Iterator[tuple[float, float, str | None]]:
+    """(|h|, kappa, why there is no kappa) of each prompt's states at site B."""
+    last = torch.stack([states[-1] for states in prompts])
+    directions = torch.stack([tau_and_direction(states)[1] for states in prompts])
+    kappas = curvature(model, last, directions)
+    norms = last.double().norm(dim=-1)
+    for states, u, norm, kappa in zip(prompts, directions, norms, kappas, strict=True):
+        reason = None
+        if len(states) < 2:
+            reason = _too_few(len(states))
+        elif not bool(u.isfinite().all()):
+            reason = "the states are not finite, or all point one way: tau has no direction"
+        elif not bool(kappa.isfinite()):
+            reason = "the logits are not finite, or the head has a bias under its soft-cap"
+        yield norm.item(), kappa.item(), reason
+
+
+def _too_few(n_tokens: int) -> str:
+    return f"{n_tokens} tokens are left after position 0: tau does not depend on their state"
 
 
 def tau_and_direction(
@@ -151,9 +159,10 @@ def curvature(
 def slopes(
     model: CausalLM, h: Float[Tensor, "rows d_model"], u: Float[Tensor, "rows d_model"]
 ) -> tuple[Float[Tensor, "rows vocab"], Float[Tensor, "rows vocab"]]:
-    """(logits z at h, their derivative a along u), float64.
+    """(logits z at h, their derivative a along u), float64; NaN under a soft-cap with a bias.
 
     The head is linear up to its bias and soft-cap, so that its values at 0 and at u are its slope.
+    Under a soft-cap it is only without a bias.
     """
     cap: float | None = getattr(model.model.config, "final_logit_softcapping", None)
     step = 1.0 if cap is None else SOFT_CAP_STEP
@@ -163,10 +172,7 @@ def slopes(
     if cap is None:
         return z, a
     if bool(at_zero.any()):
-        raise BadInput(
-            f"model {model.card.label!r} has a bias under its soft-cap, whose slope is not known "
-            "here: it needs support in measure/fisher.py"
-        )
+        return z, torch.full_like(a, math.nan)
     return z, a * (1 - (z / cap).square())
 
 
@@ -183,7 +189,7 @@ def summarize(records: Sequence[FisherCurvature]) -> FisherSummary:
     """kappa_F with its interval, its repeatability, rho_F and status; a prompt counts once."""
     by_prompt = {r.prompt_id: r for r in records if r.kappa is not None}
     kappas = np.array([r.kappa for r in by_prompt.values()], dtype=np.float64)
-    norm2 = np.array([r.kappa_norm2 for r in by_prompt.values()], dtype=np.float64)
+    norms = np.array([r.state_norm for r in by_prompt.values()], dtype=np.float64)
     n = len(kappas)
     kappa_f = float(kappas.mean()) if n else None
     interval = bootstrap_interval(kappas[:, None], lambda means: means[:, 0]) if n > 1 else None
@@ -193,11 +199,11 @@ def summarize(records: Sequence[FisherCurvature]) -> FisherSummary:
         kappa_f=kappa_f,
         ci_low_kappa_f=interval[0] if interval else None,
         ci_high_kappa_f=interval[1] if interval else None,
-        kappa_norm2_mean=float(norm2.mean()) if n else None,
+        kappa_norm2_mean=float((kappas * norms**2).mean()) if n else None,
         halves_ratio=ratio,
         is_repeatable=None if ratio is None else ratio <= MAX_HALVES_RATIO,
         rho_f=None if kappa_f is None else kappa_f / DAMPING,
-        status=None if kappa_f is None else status(kappa_f / DAMPING),
+        fisher_status=None if kappa_f is None else status(kappa_f / DAMPING),
         reason=None if n > 1 else f"{n} prompts have a kappa, at least 2 are needed",
     )
 
@@ -211,7 +217,7 @@ def halves_ratio(kappas: Float[np.ndarray, " prompts"]) -> float | None:
     return high / low if low > 0 else None
 
 
-def status(rho_f: float) -> Status:
+def status(rho_f: float) -> FisherStatus:
     """Below 1 the damping outweighs the curvature, and the row is excluded from comparison."""
     return "Fisher-dominated" if rho_f >= 1 else "Damping-dominated"
 

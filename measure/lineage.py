@@ -30,77 +30,107 @@ Cost: each file is read once or twice; spectra and alignments take at most 1,024
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, median
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from measure import resemblance
+from measure.errors import NoWeights
+from measure.models import use_threads
+from measure.records import LineageLabel, WeightLineage, WeightLineagePair, single
+from measure.request import NO_PROMPTS, Measurement
 from measure.resemblance import QUANTILE, spaced
 from measure.sources import Source
-from measure.tensors import FLOATS, Kind, Part, Weights
+from measure.tensors import FLOATS, Part, Weights
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
     from jaxtyping import Float
 
 METHOD = "lineage"
 VERSION = 1  # raise it when a number changes: it is part of a measurement's id
+SEED = 0  # of the shuffled columns
 SIGNATURE_UNITS = 16
 MIN_LAYER_SHARE = 0.9
 MIN_COMPARED_SHARE = 0.5
 # 1 - sv_cosine of a rotated copy is rounding (1e-10 in bf16), of strangers 1e-6 and more.
 ROTATED = 1e-8
+# Goes through a model's weights, and may show how far it is.
+Watch = Callable[[Sequence[Part]], Iterable[Part]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WeightLineage:
-    """One row per pair of models and weight of the derivative, fused ones by part."""
-
-    name: str  # the derivative's tensor
-    layer: int | None  # the derivative's; null outside the blocks
-    base_layer: int | None  # the one it is compared with
-    slot: str  # 'q', 'up', 'q.bias', ...
-    kind: Kind
-    is_matrix: bool  # norms and biases never decide
-    n_entries: int
-    n_units_used: int | None  # of spectra and alignment
-    cosine: float | None  # -1 to 1
-    null_cosine: float | None  # 99.9 % of independent weights
-    null_cosine_permuted: float | None  # 99.9 % of row- or column-permuted copies
-    aligned_cosine: float | None  # 0 to 1; null where the plain one is above its nulls
-    null_cosine_aligned: float | None  # 99.9 % of alignments with shuffled columns
-    rel_displacement: float | None  # of |W_b|
-    unchanged_frac: float | None  # share of entries that are equal
-    effective_rank: float | None  # of the difference; null where there is none
-    numerical_rank: int | None  # singular values of the difference above the rounding as stored
-    sv_cosine: float | None
-    margin: float | None  # cosine above its nulls, or the aligned one above its, if larger
-    reason: str | None  # why the cosine is null
+def plan(derivative_id: str, base_id: str) -> Measurement:
+    """The measurement of one pair; its seed is of the shuffled columns."""
+    return Measurement(
+        method=METHOD,
+        method_version=VERSION,
+        models={"derivative": derivative_id, "base": base_id},
+        prompt_set=NO_PROMPTS,
+        prompt_set_sha256="",
+        seeds=(SEED,),
+        dtype="float64",
+        backend="safetensors",
+        units=("all",),
+    )
 
 
-def measure(derivative: Source, base: Source, seed: int = 0) -> Iterator[WeightLineage]:
-    """The records of a pair, a weight at a time; the seed is of the shuffled columns.
+def measure_pair(
+    derivative: Source, base: Source, watch: Watch = iter
+) -> list[WeightLineagePair | WeightLineage]:
+    """The pair's record and one a weight; alone and with a reason where one has no weights.
 
-    Raises:
-        BadInput: GGUF or quantised weights.
+    `watch` is given the derivative's weights, to show how they are gone through.
     """
-    ours, theirs = Weights(derivative), Weights(base)
+    opened: list[Weights] = []
+    for role, source in (("derivative", derivative), ("base", base)):
+        try:
+            opened.append(Weights(source))
+        except NoWeights as error:
+            return [_unread(f"the {role} {error.reason}")]
+    ours, theirs = opened
+    use_threads(ours.n_values)
+    records = list(measure(ours, theirs, watch))
+    layers = layers_of(records)
+    found = verdict(layers, theirs.n_layers)
+    pair = WeightLineagePair(
+        lineage_label=found.label,
+        label_reasons="; ".join(found.reasons),
+        n_layers=sum(row.layer is not None for row in layers),
+        n_base_layers=theirs.n_layers,
+        n_layers_related=len(found.layer_map),
+        reason=None,
+    )
+    return [pair, *records]
+
+
+def _unread(reason: str) -> WeightLineagePair:
+    return WeightLineagePair(
+        lineage_label="NOT COMPARABLE",
+        label_reasons=reason,
+        n_layers=None,
+        n_base_layers=None,
+        n_layers_related=None,
+        reason=reason,
+    )
+
+
+def measure(ours: Weights, theirs: Weights, watch: Watch = iter) -> Iterator[WeightLineage]:
+    """The records of a pair, a weight of the derivative (ours) at a time."""
     base_layers = match_layers(ours, theirs)
-    for part in ours.parts.values():
+    for part in watch(list(ours.parts.values())):
         base_layer = None if part.layer is None else base_layers[part.layer]
         is_alone = part.layer is not None and base_layer is None
         twin = None if is_alone else theirs.get(base_layer, part.slot)
         numbers: dict[str, Any] = dict.fromkeys(_NUMBERS)
         reason = _refusal(part, twin)
         if twin is not None and reason is None:
-            found = _compare(theirs, twin, ours, part, seed)
+            found = _compare(theirs, twin, ours, part)
             numbers |= found or {}
             reason = None if found else "a weight is not finite, or 0 throughout"
         yield WeightLineage(
-            name=part.name,
             layer=part.layer,
             base_layer=base_layer,
             slot=part.slot,
@@ -108,15 +138,22 @@ def measure(derivative: Source, base: Source, seed: int = 0) -> Iterator[WeightL
             is_matrix=len(part.shape) == 2,
             n_entries=math.prod(part.shape),
             reason=reason,
-            **numbers,
+            **{name: _as_stored(name, value) for name, value in numbers.items()},
         )
 
 
 _NUMBERS = (
-    "n_units_used", "cosine", "null_cosine", "null_cosine_permuted", "aligned_cosine",
-    "null_cosine_aligned", "rel_displacement", "unchanged_frac", "effective_rank",
-    "numerical_rank", "sv_cosine", "margin",
+    "n_units_used", "cosine", "null_cosine", "aligned_cosine", "null_cosine_aligned",
+    "rel_displacement", "unchanged_frac", "effective_rank", "numerical_rank", "sv_cosine",
 )  # fmt: skip
+_IN_FULL = ("n_units_used", "numerical_rank", "sv_cosine")
+
+
+def _as_stored(name: str, value: float | None) -> float | None:
+    """None for what some units cannot tell, being 0 throughout though the weight is not."""
+    if value is None or not math.isfinite(value):
+        return None
+    return value if name in _IN_FULL else single(value)
 
 
 def _refusal(part: Part, twin: Part | None) -> str | None:
@@ -127,22 +164,19 @@ def _refusal(part: Part, twin: Part | None) -> str | None:
     return None
 
 
-def _compare(theirs: Weights, twin: Part, ours: Weights, part: Part, seed: int) -> dict[str, Any]:
+def _compare(theirs: Weights, twin: Part, ours: Weights, part: Part) -> dict[str, Any]:
     """The numbers of a pair of weights of one shape; empty where they have no cosine."""
     sums = resemblance.overlap(zip(theirs.chunks(twin), ours.chunks(part), strict=True))
     if not (math.isfinite(sums.norm_difference) and sums.norm_a * sums.norm_b > 0):
         return {}
     b, d = (spaced(w.read(p)).double() for w, p in ((theirs, twin), (ours, part)))
     b, d = b.reshape(len(b), -1), d.reshape(len(d), -1)
-    permuted = sums.null_permuted(b, d)
-    margin = sums.cosine - max(sums.null_independent, permuted)
+    null = max(sums.null_independent, sums.null_permuted(b, d))
     numbers: dict[str, Any] = {
         "cosine": sums.cosine,
-        "null_cosine": sums.null_independent,
-        "null_cosine_permuted": permuted,
+        "null_cosine": null,
         "rel_displacement": sums.norm_difference / sums.norm_a,
         "unchanged_frac": sums.n_equal / sums.n,
-        "margin": margin,
     }
     if len(part.shape) < 2:
         return numbers
@@ -154,15 +188,12 @@ def _compare(theirs: Weights, twin: Part, ours: Weights, part: Part, seed: int) 
         "numerical_rank": resemblance.numerical_rank(difference, b, rounding),
         "sv_cosine": resemblance.cosine_of(*map(resemblance.singular_values, (b, d))),
     }
-    if margin <= 0 and part.layer is not None:
-        generator = torch.Generator().manual_seed(seed)
+    if sums.cosine <= null and part.layer is not None:
+        generator = torch.Generator().manual_seed(SEED)
         whole = ours.read(part)
-        aligned = resemblance.aligned_cosine(b, whole)
-        null = resemblance.null_aligned(b, whole, generator)
         numbers |= {
-            "aligned_cosine": aligned,
-            "null_cosine_aligned": null,
-            "margin": max(margin, aligned - null),
+            "aligned_cosine": resemblance.aligned_cosine(b, whole),
+            "null_cosine_aligned": resemblance.null_aligned(b, whole, generator),
         }
     return numbers
 
@@ -259,14 +290,11 @@ def _median(values: Iterable[float | None]) -> float | None:
     return median(known) if known else None
 
 
-Label = Literal["SAME LINEAGE", "INDEPENDENT", "PARTIAL", "NOT COMPARABLE", "INCONCLUSIVE"]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineageVerdict:
     """Whether a model was made from a base."""
 
-    label: Label
+    label: LineageLabel
     layer_map: tuple[tuple[int, int], ...]  # related layers: the derivative's, the base's
     reasons: tuple[str, ...]
 
@@ -284,7 +312,7 @@ def verdict(layers: Sequence[LayerLineage], n_base_layers: int) -> LineageVerdic
     n_layers = max(len(blocks), n_base_layers)
     reasons = [_counted(blocks, n_base_layers, related)]
     if not any(row.n_compared for row in layers):
-        label: Label = "NOT COMPARABLE"
+        label: LineageLabel = "NOT COMPARABLE"
         reasons = ["no weight has the shape that the base's has"]
     elif in_place > MIN_LAYER_SHARE * n_layers:
         label = "SAME LINEAGE"

@@ -155,7 +155,7 @@ class CausalLM:
             self.final_norm.register_forward_pre_hook(catch_input),
             self.final_norm.register_forward_hook(catch_output),
         ]
-        with _out_of_memory_named(len(batch.ids)):
+        with out_of_memory_named(len(batch.ids)):
             try:
                 self.decoder(
                     input_ids=batch.ids,
@@ -188,7 +188,7 @@ class CausalLM:
     ) -> tuple[Float[Tensor, "rows k"], Int[Tensor, "rows k"]]:
         """The k largest fp32 logits of each state and their tokens, never all at once."""
         chunk = max(1, MAX_LOGITS // self._unembedding.shape[0])
-        with _out_of_memory_named(len(after_norm)):
+        with out_of_memory_named(len(after_norm)):
             parts = [self.logits(rows).topk(k) for rows in after_norm.split(chunk)]
         return (
             torch.cat([part.values for part in parts]),
@@ -201,7 +201,7 @@ class CausalLM:
 
 
 @contextlib.contextmanager
-def _out_of_memory_named(batch_size: int) -> Generator[None]:
+def out_of_memory_named(batch_size: int) -> Generator[None]:
     """Turn the allocator's errors, which differ by device, into ours."""
     try:
         yield
@@ -227,6 +227,11 @@ def check_device(device: str) -> None:
 def pick_device() -> str:
     """The first GPU if there is one, else the CPU."""
     return "cuda:0" if torch.cuda.is_available() else "cpu"
+
+
+def use_threads(n_params: int) -> None:
+    """As many threads as a model of that size is worth."""
+    torch.set_num_threads(1 if n_params < SMALL_PARAMS else THREADS)
 
 
 def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
@@ -262,9 +267,9 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
     model, info = loaded
     _refuse_missing(source, info)
     _refuse_not_finite(source, model)
-    with _out_of_memory_named(1):
+    with out_of_memory_named(1):
         model.eval().to(device)
-    torch.set_num_threads(1 if model.num_parameters() < SMALL_PARAMS else THREADS)
+    use_threads(model.num_parameters())
     decoder = CausalLM(model, tokenizer, _card(source, model, tokenizer), device)
     _refuse_misfit_tokenizer(source, decoder)
     _refuse_unknown_head(source, decoder, dtype)

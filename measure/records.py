@@ -3,7 +3,9 @@
 A record leaves out `measurement_id`: whoever stores it adds the measurement it belongs to.
 """
 
-from dataclasses import dataclass
+import struct
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 Site = Literal["A", "B"]
@@ -21,6 +23,20 @@ WinnerGapClass = Literal[
 ]
 CvLabel = Literal["amplified", "reduced", "stable", "undefined"]
 DeltaGate = Literal["pass", "fail", "broken extraction", "not interpretable"]
+FisherStatus = Literal["Fisher-dominated", "Damping-dominated"]
+WeightKind = Literal[
+    "q", "k", "v", "o", "qkv", "gate", "up", "gate_up", "down",
+    "embed", "position", "head", "norm", "bias", "other",
+]  # fmt: skip
+LineageLabel = Literal["SAME LINEAGE", "INDEPENDENT", "PARTIAL", "NOT COMPARABLE", "INCONCLUSIVE"]
+
+
+def single(value: float | None) -> float | None:
+    """The nearest float32: all that is known of a number from weights or states in fp32 or bf16.
+
+    It packs into half of the bytes.
+    """
+    return None if value is None else struct.unpack("f", struct.pack("f", value))[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +191,110 @@ class WinnerGapPrompt:
     reason: str | None  # why a number is null
 
 
-Record = StructuralTau | PromptTemplate | TemplateDistance | WinnerGap | WinnerGapPrompt
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stiffness:
+    """One row per measurement: of one model; gains and weights have no unit."""
+
+    gamma_mean: float | None  # mean over channels of |g|
+    gamma_rms: float | None
+    sigma_w: float | None  # of all entries of the unembedding
+    sigma_w_row_mean: float | None  # mean over tokens of the row's standard deviation
+    sigma_o: float | None  # of the last block's output projection
+    stiffness: float | None  # S = gamma_mean * sigma_w
+    stiffness_rms: float | None  # gamma_rms * sigma_w
+    stiffness_row_mean: float | None  # gamma_mean * sigma_w_row_mean
+    stiffness_o: float | None  # gamma_mean * sigma_o
+    tied: bool | None  # the unembedding is the embedding
+    n_rows: int | None  # of the unembedding, unused tokens too
+    reason: str | None  # why numbers are null
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FisherCurvature:
+    """One row per measurement, seed and prompt."""
+
+    seed: int
+    prompt_id: str
+    category: str
+    n_tokens: int  # states summed: position 0 left out
+    state_norm: float | None  # |h| of the last token at site B
+    kappa: float | None  # logits^2 per unit of state^2, >= 0
+    reason: str | None  # why kappa is null
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FisherSummary:
+    """One row per measurement: over distinct prompts, those without kappa left out."""
+
+    n_prompts: int
+    kappa_f: float | None  # mean kappa
+    ci_low_kappa_f: float | None  # 2.5 % of the prompt bootstrap
+    ci_high_kappa_f: float | None
+    kappa_norm2_mean: float | None  # mean of kappa |h|^2, logits^2
+    halves_ratio: float | None  # larger over smaller mean kappa of two disjoint halves, >= 1
+    is_repeatable: bool | None  # halves_ratio <= 3
+    rho_f: float | None  # kappa_f / 10
+    fisher_status: FisherStatus | None  # Damping-dominated: excluded from comparison
+    reason: str | None  # why numbers are null
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightLineage:
+    """One row per measurement and weight of the derivative, fused ones by part."""
+
+    layer: int | None  # the derivative's; null outside the blocks
+    base_layer: int | None  # the one it is compared with
+    slot: str  # 'q', 'up', 'q.bias', ...
+    kind: WeightKind
+    is_matrix: bool  # norms and biases never decide
+    n_entries: int
+    n_units_used: int | None  # of spectra and alignment
+    cosine: float | None  # -1 to 1
+    null_cosine: float | None  # 99.9 % of independent weights or permuted copies, the larger
+    aligned_cosine: float | None  # 0 to 1; null where the plain one is above its null
+    null_cosine_aligned: float | None  # 99.9 % of alignments with shuffled columns
+    rel_displacement: float | None  # of |W_b|
+    unchanged_frac: float | None  # share of entries that are equal
+    effective_rank: float | None  # of the difference; null where there is none
+    numerical_rank: int | None  # singular values of the difference above the rounding as stored
+    sv_cosine: float | None  # in full: a rotated copy's differs from 1 by less than float32 tells
+    reason: str | None  # why the cosine is null
+
+    @property
+    def margin(self) -> float | None:
+        """The cosine above its null, or the aligned one above its own, if that is larger."""
+        if self.cosine is None or self.null_cosine is None:
+            return None
+        margin = self.cosine - self.null_cosine
+        if self.aligned_cosine is None or self.null_cosine_aligned is None:
+            return margin
+        return max(margin, self.aligned_cosine - self.null_cosine_aligned)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightLineagePair:
+    """One row per measurement: whether a derivative was made from a base, by the weights alone."""
+
+    lineage_label: LineageLabel
+    label_reasons: str  # the comparisons that decided, '; ' between them
+    n_layers: int | None  # blocks of the derivative that hold a matrix
+    n_base_layers: int | None  # blocks of the base
+    n_layers_related: int | None  # the derivative's that are above their null, with a base layer
+    reason: str | None  # why no weight could be read
+
+
+Record = (
+    StructuralTau
+    | PromptTemplate
+    | TemplateDistance
+    | WinnerGap
+    | WinnerGapPrompt
+    | Stiffness
+    | FisherCurvature
+    | FisherSummary
+    | WeightLineage
+    | WeightLineagePair
+)
 
 TABLE_OF: dict[type, str] = {
     StructuralTau: "structural_tau",
@@ -183,4 +302,17 @@ TABLE_OF: dict[type, str] = {
     TemplateDistance: "template_distance",
     WinnerGap: "winner_gap_pair",
     WinnerGapPrompt: "winner_gap_prompt",
+    Stiffness: "model_stiffness",
+    FisherCurvature: "fisher_curvature",
+    FisherSummary: "fisher_summary",
+    WeightLineage: "weight_lineage",
+    WeightLineagePair: "weight_lineage_pair",
 }
+
+
+def rows_by_table(records: Iterable[Record]) -> dict[str, list[dict[str, object]]]:
+    """The records as rows, by the table that keeps them."""
+    tables: dict[str, list[dict[str, object]]] = {}
+    for record in records:
+        tables.setdefault(TABLE_OF[type(record)], []).append(asdict(record))
+    return tables

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from measure.errors import BadInput
 
 DEFAULT_SEEDS = (0, 1, 2, 123)
+NO_PROMPTS = "none"  # the prompt set, without a hash, of what reads weights alone
 
 
 def canonical_json(value: object) -> str:

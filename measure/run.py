@@ -1,16 +1,16 @@
 """What is measured on one model, in order, and the records of each unit as it is done."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import cast
 
-from measure import functional, structural
+from measure import fisher, functional, structural
 from measure.errors import OutOfMemory
 from measure.models import CausalLM
 from measure.prompts import Progress, PromptSet
-from measure.records import TABLE_OF, Record, TauKind
+from measure.records import Record, TauKind, rows_by_table
 from measure.request import Measurement
 
 
@@ -25,10 +25,14 @@ class Job:
     @property
     def n_passes(self) -> int:
         """Prompts that go through the model, reruns included: what the progress bar counts."""
-        if self.measurement.method == structural.METHOD:
-            drawn = min(structural.prompts_per_seed(_tau(self)), len(self.prompts.prompts))
-            return 2 * drawn * len(self.measurement.units)
-        return len(self.prompts.prompts)
+        n_prompts, n_units = len(self.prompts.prompts), len(self.measurement.units)
+        match self.measurement.method:
+            case structural.METHOD:
+                return 2 * n_units * min(structural.prompts_per_seed(_tau(self)), n_prompts)
+            case fisher.METHOD:
+                return n_units * min(structural.PROMPTS_PER_SEED, n_prompts)
+            case _:
+                return n_prompts
 
     def halved(self, error: OutOfMemory) -> "Job":
         """The same in half of the batch that did not fit."""
@@ -44,13 +48,12 @@ class UnitResult:
     """The records of one unit, to be committed together."""
 
     unit: str
-    table: str
     records: Sequence[Record]
     duration_s: float
 
-    def rows(self) -> list[dict[str, object]]:
-        """The records as dicts, column by column."""
-        return [asdict(record) for record in self.records]
+    def tables(self) -> dict[str, list[dict[str, object]]]:
+        """The records as dicts, column by column, by the table that keeps them."""
+        return rows_by_table(self.records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class Settings:
 
 
 def own_jobs(model_id: str, settings: Settings) -> list[Job]:
-    """What can be measured on a model by itself: tau, and templates of its own greedy text."""
+    """What a model is run for by itself: tau, templates of its own greedy text, and curvature."""
     tau = structural.plan(
         model_id,
         settings.bank,
@@ -77,7 +80,18 @@ def own_jobs(model_id: str, settings: Settings) -> list[Job]:
         device_kind=settings.device_kind,
         batch_size=settings.batch_size,
     )
-    return [Job(tau, settings.bank), template_job(model_id, settings)]
+    curvature = fisher.plan(
+        model_id,
+        settings.bank,
+        dtype=settings.dtype,
+        device_kind=settings.device_kind,
+        batch_size=settings.batch_size,
+    )
+    return [
+        Job(tau, settings.bank),
+        template_job(model_id, settings),
+        Job(curvature, settings.bank),
+    ]
 
 
 def template_job(model_id: str, settings: Settings, texts: Mapping[str, str] | None = None) -> Job:
@@ -101,25 +115,31 @@ def measure_units(
     Raises:
         OutOfMemory: the batch does not fit; discard the job's units and restart at half of it.
     """
-    measurement = job.measurement
-    for unit in measurement.units:
+    for unit in job.measurement.units:
         if unit in done:
             continue
         began = time.perf_counter()
-        if measurement.method == structural.METHOD:
-            records: list[Record] = list(
-                structural.measure_unit(
-                    model, job.prompts, unit, measurement.batch_size, progress, _tau(job)
-                )
-            )
-        else:
-            records = list(
-                functional.measure_unit(
-                    model, job.prompts, unit, measurement.batch_size, progress, job.texts
-                )
-            )
-        table = TABLE_OF[type(records[0])]
-        yield UnitResult(unit, table, records, time.perf_counter() - began)
+        records = _records(model, job, unit, progress)
+        yield UnitResult(unit, records, time.perf_counter() - began)
+
+
+def _records(model: CausalLM, job: Job, unit: str, progress: Progress) -> list[Record]:
+    given = (model, job.prompts, unit, job.measurement.batch_size, progress)
+    match job.measurement.method:
+        case structural.METHOD:
+            return list(structural.measure_unit(*given, _tau(job)))
+        case fisher.METHOD:
+            curvatures = list(fisher.measure_unit(*given))
+            return [*curvatures, fisher.summarize(curvatures)]
+        case _:
+            return list(functional.measure_unit(*given, job.texts))
+
+
+def at_once(make: Callable[[], Sequence[Record]]) -> UnitResult:
+    """The one unit of a measurement that runs no model."""
+    began = time.perf_counter()
+    records = make()
+    return UnitResult("all", records, time.perf_counter() - began)
 
 
 def _tau(job: Job) -> TauKind:

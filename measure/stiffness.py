@@ -18,13 +18,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from measure.errors import BadInput
+from measure.errors import NoWeights
+from measure.records import Stiffness, single
+from measure.request import NO_PROMPTS, Measurement
 from measure.sources import Source, read_config
 from measure.tensors import Weights
 
@@ -38,30 +40,36 @@ OFFSET_NORMS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stiffness:
-    """One row per model; gains and weights have no unit."""
-
-    gamma_mean: float  # mean over channels of |g|
-    gamma_rms: float
-    sigma_w: float  # of all entries of the unembedding
-    sigma_w_row_mean: float  # mean over tokens of the row's standard deviation
-    sigma_o: float | None  # of the last block's output projection
-    stiffness: float  # S = gamma_mean * sigma_w
-    stiffness_rms: float  # gamma_rms * sigma_w
-    stiffness_row_mean: float  # gamma_mean * sigma_w_row_mean
-    stiffness_o: float | None  # gamma_mean * sigma_o
-    tied: bool  # the unembedding is the embedding
-    n_rows: int  # of the unembedding, unused tokens too
-    reason: str | None  # why sigma_o is null
+def plan(model_id: str) -> Measurement:
+    """The measurement of one model's stiffness."""
+    return Measurement(
+        method=METHOD,
+        method_version=VERSION,
+        models={"model": model_id},
+        prompt_set=NO_PROMPTS,
+        prompt_set_sha256="",
+        dtype="float64",
+        backend="safetensors",
+        units=("all",),
+    )
 
 
 def measure(source: Source) -> Stiffness:
-    """The stiffness of a model in a folder.
+    """The stiffness of a model by its files; without numbers, and with a reason, where none can be.
 
-    Raises:
-        BadInput: GGUF, quantised weights, or no final norm or unembedding among the tensors.
+    That is GGUF, quantised weights, and no final norm or unembedding among the tensors.
     """
+    nothing: dict[str, Any] = {field.name: None for field in fields(Stiffness)}
+    try:
+        numbers = _measure(source)
+    except NoWeights as error:
+        return Stiffness(**nothing | {"reason": f"the model {error.reason}"})
+    if not all(math.isfinite(value) for value in numbers.values() if isinstance(value, float)):
+        return Stiffness(**nothing | {"reason": "a weight is not finite"})
+    return Stiffness(**numbers)
+
+
+def _measure(source: Source) -> dict[str, Any]:
     weights, config = Weights(source), read_config(source.ref, source.folder)
     text: Mapping[str, Any] = config.get("text_config") or config
     tied = (None, "head") not in weights.parts or bool(
@@ -70,29 +78,32 @@ def measure(source: Source) -> Stiffness:
     head = weights.get(None, "embed" if tied else "head")
     norm = weights.get(None, "final_norm")
     if head is None or norm is None:
-        raise BadInput(
-            f"model {source.ref!r} stores no {'unembedding' if head is None else 'final norm'} "
-            "under a name known here: it needs support in measure/tensors.py"
+        raise NoWeights(
+            source.ref,
+            f"stores no {'unembedding' if head is None else 'final norm'} "
+            "under a name known here: it needs support in measure/tensors.py",
         )
     gain = weights.read(norm).double() + (str(text.get("model_type")) in OFFSET_NORMS)
     gamma_mean, gamma_rms = gain.abs().mean().item(), gain.square().mean().sqrt().item()
     sigma_w, row_mean = spread(weights.chunks(head))
     o = weights.get(weights.n_layers - 1, "o")
     sigma_o = None if o is None else spread(weights.chunks(o))[0]
-    return Stiffness(
-        gamma_mean=gamma_mean,
-        gamma_rms=gamma_rms,
-        sigma_w=sigma_w,
-        sigma_w_row_mean=row_mean,
-        sigma_o=sigma_o,
-        stiffness=gamma_mean * sigma_w,
-        stiffness_rms=gamma_rms * sigma_w,
-        stiffness_row_mean=gamma_mean * row_mean,
-        stiffness_o=None if sigma_o is None else gamma_mean * sigma_o,
-        tied=tied,
-        n_rows=head.shape[0],
-        reason="the last block has no output projection known here" if o is None else None,
-    )
+    numbers = {
+        "gamma_mean": gamma_mean,
+        "gamma_rms": gamma_rms,
+        "sigma_w": sigma_w,
+        "sigma_w_row_mean": row_mean,
+        "sigma_o": sigma_o,
+        "stiffness": gamma_mean * sigma_w,
+        "stiffness_rms": gamma_rms * sigma_w,
+        "stiffness_row_mean": gamma_mean * row_mean,
+        "stiffness_o": None if sigma_o is None else gamma_mean * sigma_o,
+    }
+    return {name: single(value) for name, value in numbers.items()} | {
+        "tied": tied,
+        "n_rows": head.shape[0],
+        "reason": "the last block has no output projection known here" if o is None else None,
+    }
 
 
 def spread(chunks: Iterator[Tensor]) -> tuple[float, float]:

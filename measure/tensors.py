@@ -15,20 +15,17 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from measure.errors import BadInput
+from measure.errors import NoWeights
 from measure.models import FINAL_NORMS
+from measure.records import WeightKind
 from measure.sources import Source, safetensors_header
 
-Kind = Literal[
-    "q", "k", "v", "o", "qkv", "gate", "up", "gate_up", "down",
-    "embed", "position", "head", "norm", "bias", "other",
-]  # fmt: skip
 # Values of a chunk: 2**22 in float64 are 32 MiB.
 MAX_VALUES = 2**22
 FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -36,7 +33,7 @@ LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.(.+)")
 EXPERT = re.compile(r"experts\.\d+\.")
 # Tables that old checkpoints keep beside what was learnt: causal masks, rotary frequencies.
 BUFFER = re.compile(r"(?:^|\.)(?:attn|attention)\.(?:masked_)?bias$|(?:inv_freq|position_ids)$")
-KINDS: Mapping[str, Kind] = {
+KINDS: Mapping[str, WeightKind] = {
     "q_proj": "q", "k_proj": "k", "v_proj": "v",
     "o_proj": "o", "out_proj": "o", "attn.c_proj": "o",
     "attention.dense": "o", "self_attn.dense": "o",
@@ -57,7 +54,7 @@ class Part:
     name: str  # of its tensor
     layer: int | None  # from 0; None outside the blocks
     slot: str  # what it is in its layer, in any architecture: 'q', 'q.bias', 'final_norm'
-    kind: Kind
+    kind: WeightKind
     shape: tuple[int, ...]  # as seen: [units, d], or [units] of a norm or bias
     dtype: str  # as stored: 'F32', 'F16', 'BF16', 'F64'
     is_transposed: bool = False
@@ -68,11 +65,12 @@ class Weights:
     """The parts of a model by layer and slot, and their values on demand."""
 
     def __init__(self, source: Source) -> None:
-        """Raises BadInput for GGUF and for weights that are not stored as floats."""
+        """Raises NoWeights for GGUF and for weights that are not stored as floats."""
         if source.gguf_file is not None:
-            raise BadInput(
-                f"model {source.ref!r} is a GGUF file, whose blocks hold no weights to compare: "
-                "give the folder with safetensors that it was made from"
+            raise NoWeights(
+                source.ref,
+                "is a GGUF file, whose blocks hold no weights to compare: "
+                "give the folder with safetensors that it was made from",
             )
         self.source = source
         self._files: dict[str, Any] = {}
@@ -93,6 +91,11 @@ class Weights:
     def n_layers(self) -> int:
         """One more than the highest layer that holds a weight."""
         return 1 + max((p.layer for p in self.parts.values() if p.layer is not None), default=-1)
+
+    @property
+    def n_values(self) -> int:
+        """Values of all parts."""
+        return sum(math.prod(part.shape) for part in self.parts.values())
 
     def get(self, layer: int | None, slot: str) -> Part | None:
         """The part of a layer and slot; a tied head is the embedding."""
@@ -131,9 +134,10 @@ def _parts(source: Source, entries: Mapping[str, Mapping[str, Any]]) -> Iterator
         if dtype not in FLOATS:
             if len(shape) < 2:
                 continue
-            raise BadInput(
-                f"model {source.ref!r} stores {name!r} as {dtype}: "
-                "give the model before quantisation, in float32, float16 or bfloat16"
+            raise NoWeights(
+                source.ref,
+                f"stores {name!r} as {dtype}: "
+                "give the model before quantisation, in float32, float16 or bfloat16",
             )
         match = LAYER.search(name)
         layer, suffix = (int(match[1]), match[2]) if match else (None, name)
@@ -156,10 +160,10 @@ def _parts(source: Source, entries: Mapping[str, Mapping[str, Any]]) -> Iterator
         yield from _cut(part, weight_kind, n_o) if len(shape) < 3 else (part,)
 
 
-def _cut(part: Part, fused: Kind, n_q: int | None) -> Iterator[Part]:
+def _cut(part: Part, fused: WeightKind, n_q: int | None) -> Iterator[Part]:
     """The parts of a fused weight or bias; query heads have as many units as o."""
     n_units = part.shape[0]
-    sizes: dict[Kind, int] = {}
+    sizes: dict[WeightKind, int] = {}
     if fused == "gate_up" and n_units % 2 == 0:
         sizes = {"gate": n_units // 2, "up": n_units // 2}
     # GPT-NeoX's query_key_value interleaves its heads: it stays whole.
@@ -203,7 +207,7 @@ def _stem(name: str) -> str:
     return name.removesuffix(".weight").removesuffix(".bias").rsplit(".", 1)[-1]
 
 
-def _weight_kind(suffix: str) -> Kind:
+def _weight_kind(suffix: str) -> WeightKind:
     """The kind of the weight that a tensor is, or is the bias of."""
     stem = suffix.removesuffix(".weight").removesuffix(".bias")
     last_two, last = ".".join(stem.split(".")[-2:]), stem.rsplit(".", 1)[-1]
@@ -212,11 +216,11 @@ def _weight_kind(suffix: str) -> Kind:
     return KINDS.get(last_two) or KINDS.get(last) or "other"
 
 
-def _kind(suffix: str) -> Kind:
+def _kind(suffix: str) -> WeightKind:
     return "bias" if suffix.endswith("bias") else _weight_kind(suffix)
 
 
-def _slot(suffix: str, weight_kind: Kind, kind: Kind, is_outside: bool) -> str:
+def _slot(suffix: str, weight_kind: WeightKind, kind: WeightKind, is_outside: bool) -> str:
     bias = ".bias" if kind == "bias" else ""
     if is_outside and weight_kind == "norm" and _stem(suffix) in FINAL_NORMS:
         return "final_norm" + bias

@@ -48,7 +48,9 @@ def test_a_record_and_its_table_have_the_same_columns_and_types(record, table):
         columns |= {"model_id": TABLES["model"].columns[0]}
     assert list(fields) == [c.name for c in TABLES[table].columns if c.name in columns]
     for name, kind in fields.items():
-        parts = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+        # `Literal[...] | None` is a typing.Union, `int | None` is not.
+        is_union = isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union
+        parts = typing.get_args(kind) if is_union else (kind,)
         (plain,) = [part for part in parts if part is not type(None)]
         origin = typing.get_origin(plain) or plain
         origin = str if origin is typing.Literal else origin

@@ -24,6 +24,10 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "scar": ("structural",),
     "functional_distance": ("template_distance",),
     "winner_gap": ("template_distance",),
+    "stiffness": ("stiffness",),
+    "fisher": ("fisher",),
+    "lineage": ("lineage",),
+    "lineage_layer": ("lineage",),
     "summary": ("structural", "template_distance"),
 }
 _RUN_MARTS = ("run", "run_unit")

@@ -17,6 +17,7 @@ from warehouse.tables import TABLES
 
 Kind = Literal["staging", "marts", "checks", "migrations"]
 SQL = Path(__file__).parent / "sql"
+_READ = re.compile(r"\b(?:from|join)\s+(\w+)")  # a column may be called like a view
 _COLUMN_LINE = re.compile(r"^-- (\w+): (.+)$")
 
 
@@ -63,8 +64,7 @@ def views() -> tuple[Relation, ...]:
     """Staging and marts, each after those it reads."""
     every = {**relations("staging"), **relations("marts")}
     reads = {
-        name: set(re.findall(r"\w+", relation.query)) & every.keys() - {name}
-        for name, relation in every.items()
+        name: set(_READ.findall(relation.query)) & every.keys() for name, relation in every.items()
     }
     return tuple(every[name] for name in TopologicalSorter(reads).static_order())
 

@@ -91,8 +91,8 @@ def _real(name: str, meaning: str, *, null: bool = False) -> Column:
     return Column(name, "DOUBLE", meaning, null)
 
 
-def _bool(name: str, meaning: str) -> Column:
-    return Column(name, "BOOLEAN", meaning)
+def _bool(name: str, meaning: str, *, null: bool = False) -> Column:
+    return Column(name, "BOOLEAN", meaning, null)
 
 
 def _instant(name: str, meaning: str) -> Column:
@@ -183,13 +183,16 @@ MEASUREMENT = Table(
     ("measurement_id",),
     (
         MEASUREMENT_ID,
-        _text("method", "'structural', 'template' or 'template_distance'"),
+        _text(
+            "method",
+            "'structural', 'fisher', 'template', 'template_distance', 'stiffness' or 'lineage'",
+        ),
         _int("method_version", "raised when the method's numbers change"),
-        _text("prompt_set", "name of the prompt set"),
-        _text("prompt_set_sha256", "hash of the prompts' text"),
+        _text("prompt_set", "name of the prompt set; 'none' where weights alone are read"),
+        _text("prompt_set_sha256", "hash of the prompts' text; empty without prompts"),
         Column("seeds", "INTEGER[]", "seeds measured; empty when the method draws nothing"),
         _text("dtype", "dtype of the computation, e.g. 'float32'"),
-        _text("backend", "what ran the model, e.g. 'transformers'"),
+        _text("backend", "what ran the model or read its weights, e.g. 'transformers'"),
         _text("device_kind", "'cpu' or 'cuda'"),
         _int("replicate", "0, or the number of a deliberate repetition"),
         _text("options", "canonical JSON of the method's other settings"),
@@ -456,7 +459,122 @@ WINNER_GAP_PROMPT = Table(
         _int("dominant_k", "the gap with the largest difference, from 1", null=True),
         _real("g1_share", "share of G1 in a squared difference of templates, 0 to 1", null=True),
         _real("noise_se", "standard error of d1, from both texts' blocks, logits", null=True),
-        Column("is_signif", "BOOLEAN", "whether d1 exceeds twice that", is_nullable=True),
+        _bool("is_signif", "whether d1 exceeds twice that", null=True),
+        REASON,
+    ),
+    is_record=True,
+)
+
+MODEL_STIFFNESS = Table(
+    "model_stiffness",
+    "measurement: gain of a model's final norm and spread of its unembedding",
+    ("measurement_id",),
+    (
+        MEASUREMENT_ID,
+        _real("gamma_mean", "mean over channels of the final norm's |gain|", null=True),
+        _real("gamma_rms", "root mean square of that gain, at least its mean", null=True),
+        _real("sigma_w", "standard deviation of all entries of the unembedding", null=True),
+        _real("sigma_w_row_mean", "mean over tokens of the row's own", null=True),
+        _real("sigma_o", "that of the last block's output projection", null=True),
+        _real("stiffness", "S = gamma_mean * sigma_w", null=True),
+        _real("stiffness_rms", "gamma_rms * sigma_w", null=True),
+        _real("stiffness_row_mean", "gamma_mean * sigma_w_row_mean", null=True),
+        _real("stiffness_o", "gamma_mean * sigma_o", null=True),
+        _bool("tied", "whether the unembedding is the embedding", null=True),
+        _int("n_rows", "rows of the unembedding, unused tokens too", null=True),
+        REASON,
+    ),
+    is_record=True,
+)
+
+FISHER_CURVATURE = Table(
+    "fisher_curvature",
+    "measurement, seed and prompt: how much the next-token distribution bends as tau moves",
+    ("measurement_id", "seed", "prompt_id"),
+    (
+        MEASUREMENT_ID,
+        _int("seed", "chooses and orders the prompts"),
+        _text("prompt_id", "the prompt"),
+        _text("category", "category of the prompt"),
+        _int("n_tokens", "tokens that went in, the first and padding left out"),
+        _real("state_norm", "norm of the last token's state after the final norm", null=True),
+        _real("kappa", "Fisher information along tau's gradient, logits^2 / state^2", null=True),
+        REASON,
+    ),
+    is_record=True,
+)
+
+FISHER_SUMMARY = Table(
+    "fisher_summary",
+    "measurement: the curvature of a model over its prompts",
+    ("measurement_id",),
+    (
+        MEASUREMENT_ID,
+        _int("n_prompts", "prompts the numbers are over"),
+        _real("kappa_f", "mean kappa over prompts, logits^2 / state^2", null=True),
+        _real("ci_low_kappa_f", "2.5th percentile over prompts", null=True),
+        _real("ci_high_kappa_f", "97.5th percentile over prompts", null=True),
+        _real("kappa_norm2_mean", "mean of kappa times squared state norm, logits^2", null=True),
+        _real(
+            "halves_ratio",
+            "mean kappa of two halves of the prompts, larger over smaller",
+            null=True,
+        ),
+        _bool("is_repeatable", "whether that is at most 3", null=True),
+        _real("rho_f", "kappa_f over the damping of 10", null=True),
+        _text(
+            "fisher_status",
+            "'Damping-dominated' under a rho_f of 1: not to be compared",
+            null=True,
+            values=("Fisher-dominated", "Damping-dominated"),
+        ),
+        REASON,
+    ),
+    is_record=True,
+)
+
+WEIGHT_LINEAGE = Table(
+    "weight_lineage",
+    "measurement, layer and slot: a weight of a derivative beside its base's",
+    ("measurement_id", "layer", "slot"),
+    (
+        MEASUREMENT_ID,
+        _int("layer", "the derivative's block, from 0; null outside the blocks", null=True),
+        _int("base_layer", "the base's block it is compared with", null=True),
+        _text("slot", "what the weight is in its layer, e.g. 'q', 'up', 'q.bias', 'embed'"),
+        _text("kind", "kind of weight, e.g. 'q', 'norm', 'bias'"),
+        _bool("is_matrix", "norms and biases never decide"),
+        _bigint("n_entries", "its entries"),
+        _int("n_units_used", "rows that spectra and alignment were taken of", null=True),
+        _real("cosine", "of the flattened weights, -1 to 1", null=True),
+        _real("null_cosine", "99.9 % of strangers or permuted copies, the larger", null=True),
+        _real("aligned_cosine", "after matching units; only within the null, 0 to 1", null=True),
+        _real("null_cosine_aligned", "99.9 % of alignments with shuffled columns", null=True),
+        _real("rel_displacement", "norm of the difference over the base's norm", null=True),
+        _real("unchanged_frac", "share of entries that are equal, 0 to 1", null=True),
+        _real("effective_rank", "of the difference, from its spectrum's entropy", null=True),
+        _int("numerical_rank", "singular values of the difference above rounding", null=True),
+        _real("sv_cosine", "of the sorted singular values; 1 for a rotated copy", null=True),
+        REASON,
+    ),
+    is_record=True,
+)
+
+WEIGHT_LINEAGE_PAIR = Table(
+    "weight_lineage_pair",
+    "measurement: whether a derivative was made from a base, by the weights alone",
+    ("measurement_id",),
+    (
+        MEASUREMENT_ID,
+        _text(
+            "lineage_label",
+            "whether it was made from that base, by the rule of measure/lineage.py",
+            values=("SAME LINEAGE", "INDEPENDENT", "PARTIAL", "NOT COMPARABLE", "INCONCLUSIVE"),
+        ),
+        _text("label_reasons", "the comparisons that decided it, '; ' between them"),
+        _int("n_layers", "transformer blocks", null=True),
+        _int("n_base_layers", "transformer blocks of the base", null=True),
+        _int("n_layers_related", "the derivative's blocks that are above their null", null=True),
         REASON,
     ),
     is_record=True,
@@ -478,6 +596,11 @@ TABLES: dict[str, Table] = {
         TEMPLATE_DISTANCE,
         WINNER_GAP_PAIR,
         WINNER_GAP_PROMPT,
+        MODEL_STIFFNESS,
+        FISHER_CURVATURE,
+        FISHER_SUMMARY,
+        WEIGHT_LINEAGE,
+        WEIGHT_LINEAGE_PAIR,
         ORGANISM,  # last: a view's column means what the first table with that column says
     )
 }

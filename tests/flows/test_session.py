@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import polars as pl
@@ -13,8 +14,18 @@ from flows import ledger, taking
 from flows.session import Session
 from flows.targets import Target, bases_read_by, in_order
 from measure import __main__ as alone
-from measure import functional, models, prompts, run, structural
+from measure import (
+    fisher,
+    functional,
+    lineage,
+    models,
+    prompts,
+    run,
+    stiffness,
+    structural,
+)
 from measure.errors import BadInput, OutOfMemory
+from measure.records import WeightLineage
 from warehouse import checks, read
 from warehouse.lake import Lake
 
@@ -160,8 +171,97 @@ def test_a_killed_run_goes_on_where_it_was(home, target, monkeypatch):
         resumed = measure_all(lake, [target])
         units = lake.query("select measurement_id, unit from unit").rows()
         assert len(set(units)) == len(units)
-        of_models = [u for u in units if u[1] != "all"]
+        of_pairs = ["template_distance", "lineage"]
+        of_models = lake.query(
+            "select unit from unit inner join measurement using (measurement_id) "
+            "where not list_contains(?, method)", [of_pairs],
+        ).rows()  # fmt: skip
         assert resumed.n_new_units == len(of_models) - 3
+
+
+def test_the_weights_and_the_curvature_of_a_run_are_those_of_the_functions(home, target):
+    """Every model has stiffness and curvature, every derivative the lineage of its base alone."""
+    with Lake.open() as lake:
+        session = measure_all(lake, [target])
+    sources_of = [session.source(ref) for ref in in_order([target])]
+    found = {row["model_id"]: row for row in read.mart("stiffness").to_dicts()}
+    assert found.keys() == {source.model_id for source in sources_of}
+    for source in sources_of:
+        for name, value in asdict(stiffness.measure(source)).items():
+            assert found[source.model_id][name] == value, name
+    base = session.source(target.base)
+    curvatures = fisher.measure_unit(
+        models.load(base, device="cpu"), SETTINGS.bank, "seed-0", SETTINGS.batch_size, int
+    )
+    expected = fisher.summarize(list(curvatures))
+    fishers = {row["model_id"]: row for row in read.mart("fisher").to_dicts()}
+    assert fishers.keys() == found.keys()
+    for name in ("kappa_f", "kappa_norm2_mean", "rho_f", "halves_ratio", "ci_low_kappa_f"):
+        assert fishers[base.model_id][name] == pytest.approx(getattr(expected, name)), name
+    assert read.table("fisher_curvature").height == 4 * 32
+    row = read.mart("lineage").row(0, named=True)
+    assert read.mart("lineage").height == 1
+    assert (row["derivative_id"], row["base_id"]) == (session.model_id(target.model), base.model_id)
+    assert (row["weight_lineage"], row["capability_lineage"]) == ("SAME LINEAGE", None)
+    # The verdict again, from what the lake keeps.
+    weights = read.table("weight_lineage").drop("measurement_id").to_dicts()
+    layers = lineage.layers_of([WeightLineage(**weight) for weight in weights])
+    again = lineage.verdict(layers, row["n_base_layers"])
+    assert (again.label, "; ".join(again.reasons)) == (
+        row["weight_lineage"],
+        row["weight_lineage_reasons"],
+    )
+    by_layer = {row["layer"]: row for row in read.mart("lineage_layer").to_dicts()}
+    for layer in layers:
+        for name, value in asdict(layer).items():
+            assert by_layer[layer.layer][name] == pytest.approx(value), (layer.layer, name)
+
+
+def test_what_needs_no_loading_is_measured_without_it(home, target, monkeypatch):
+    """A lake that knows all that runs a model, and nothing of the files."""
+    with Lake.open() as lake:
+        measure_all(lake, [target])
+        for table in ("measurement", "measurement_model", "unit", "weight_lineage"):
+            lake._connection.execute(
+                f"delete from {table} where measurement_id in (select measurement_id "
+                "from weight_lineage_pair union select measurement_id from model_stiffness)"
+            )
+        for table in ("weight_lineage_pair", "model_stiffness"):
+            lake._connection.execute(f"delete from {table}")
+        monkeypatch.setattr(models, "load", None)
+        again = Session(lake, [target], SETTINGS, "cpu")
+        assert not again.is_complete()
+        for ref in in_order([target]):
+            again.measure(ref)
+        assert not again.is_complete()
+        assert again.measure_distances(target) == 1
+        assert again.is_complete() and again.n_new_units == 4
+    assert read.mart("stiffness").height == 4 and read.mart("lineage").height == 1
+    assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
+
+
+def test_a_killed_lineage_is_done_again_and_leaves_nothing(home, target, monkeypatch):
+    with Lake.open() as lake:
+        session = Session(lake, [target], SETTINGS, "cpu")
+        for ref in in_order([target]):
+            session.measure(ref)
+        real, n_done = lineage._compare, []
+
+        def compare_then_stop(*arguments):
+            n_done.append(1)
+            if len(n_done) == 3:
+                raise KeyboardInterrupt
+            return real(*arguments)
+
+        monkeypatch.setattr(lineage, "_compare", compare_then_stop)
+        with pytest.raises(KeyboardInterrupt):
+            session.measure_distances(target)
+        assert read.mart("run", method="lineage")["state"].to_list() == ["interrupted"]
+        assert read.table("weight_lineage").is_empty()
+        monkeypatch.setattr(lineage, "_compare", real)
+        assert session.measure_distances(target) == 1
+        assert session.is_complete()
+    assert read.mart("lineage").height == 1
 
 
 def test_one_bad_model_does_not_stop_the_others(home, target, tmp_path):
@@ -178,7 +278,7 @@ def test_one_bad_model_does_not_stop_the_others(home, target, tmp_path):
             else:
                 session.measure(ref)
         assert session.measure_distances(bad) == 0
-        assert session.measure_distances(target) == 4
+        assert session.measure_distances(target) == 5  # 2 groups in 2 modes, and the lineage
     assert list(session.failures) == [bad.model]
     failed = read.mart("run", state="failed")
     assert failed["model_ref"].to_list() == [bad.model]
@@ -198,6 +298,12 @@ def test_a_base_of_another_width_fails_the_pair_alone(home, target, model_folder
     assert "has width 32" in read.mart("run", state="failed")["reason"].item()
 
 
+def batch_sizes(lake):
+    """Of the measurements that run a model."""
+    found = lake.query("select distinct batch_size from measurement where method <> 'stiffness'")
+    return set(found["batch_size"])
+
+
 def test_out_of_memory_restarts_the_measurement_at_half_the_batch(home, model_folder, monkeypatch):
     """A device with room for 5 prompts: 20, 10 and 5 are tried, and no unit mixes batch sizes."""
     real = models.CausalLM.states
@@ -211,13 +317,36 @@ def test_out_of_memory_restarts_the_measurement_at_half_the_batch(home, model_fo
     target = Target(model=str(model_folder("llama")))
     with Lake.open() as lake:
         measure_all(lake, [target])
-        assert lake.query("select distinct batch_size from measurement").rows() == [(5,)]
+        assert batch_sizes(lake) == {5}
         outcomes = lake.query(
             "select batch_size, outcome from attempt inner join attempt_end using (attempt_id) "
             "where method = 'structural' order by started_at"
         ).rows()
     assert outcomes == [(20, "failed"), (10, "failed"), (5, "done")]
     assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
+
+
+def test_memory_that_runs_out_in_the_head_halves_the_batch(home, model_folder, monkeypatch):
+    """The rows of the curvature go through the head together, apart from the forward pass."""
+    real, curvature = models.CausalLM.logits, fisher.curvature
+
+    def logits(self, after_norm):
+        if len(after_norm) > 6:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, after_norm)
+
+    def in_little_room(*given):
+        with monkeypatch.context() as little:
+            little.setattr(models.CausalLM, "logits", logits)
+            return curvature(*given)
+
+    monkeypatch.setattr(fisher, "curvature", in_little_room)
+    target = Target(model=str(model_folder("llama")))
+    with Lake.open() as lake:
+        measure_all(lake, [target])
+        found = lake.query("select batch_size from measurement where method = 'fisher'")
+    assert found["batch_size"].to_list() == [5]
+    assert read.mart("fisher")["n_prompts"].item() == 32
 
 
 class Room:
@@ -244,8 +373,8 @@ def test_units_before_the_memory_ran_out_are_measured_again_here(home, model_fol
         models.load(session.source(target.model), device="cpu")
         Room(monkeypatch)
         session.measure(target.model)
-        assert lake.query("select distinct batch_size from measurement").rows() == [(10,)]
-    assert read.mart("run")["state"].to_list() == ["complete", "complete"]
+        assert batch_sizes(lake) == {10}
+    assert read.mart("run")["state"].to_list() == ["complete"] * 4
     assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
 
 
@@ -367,8 +496,8 @@ def test_line_separators_inside_a_text_end_no_line(home, model_folder, tmp_path)
     request.write_text(json.dumps({"models": [str(model_folder("llama"))], "seeds": [0]}))
     assert alone.main([str(request), "--out", str(out)]) == 0
     lines = [json.loads(line) for line in out.read_text().split("\n") if line]
-    texts = next(line for line in lines if line.get("table") == "prompt_template")
-    texts["records"][0]["text"] = "a\u2028b\u0085c"
+    texts = next(line for line in lines if "prompt_template" in line.get("records", ()))
+    texts["records"]["prompt_template"][0]["text"] = "a\u2028b\u0085c"
     out.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     assert taking.take(out).n_units == sum(line["line"] == "unit" for line in lines)
 

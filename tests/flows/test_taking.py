@@ -20,7 +20,7 @@ def measured(model_folder, tmp_path_factory):
     target = Target(model=str(model_folder("llama")))
     with Lake.open(Location.from_env({"CICATRIX_HOME": str(folder)})) as lake:
         Session(lake, [target], SETTINGS, "cpu").measure(target.model)
-        assert pack.write_pack(lake, folder / "records.parquet", made_by="a test") == 2
+        assert pack.write_pack(lake, folder / "records.parquet", made_by="a test") == 4
     return folder / "records.parquet", target
 
 
@@ -33,10 +33,10 @@ def test_what_one_lake_packs_another_takes(measured, tmp_path, monkeypatch, caps
     assert cli.main(["take", str(measured[0])]) == cli.DONE
     again = tmp_path / "again.parquet"
     assert cli.main(["pack", str(again)]) == cli.DONE
-    assert "packed 2 measurements (" in capsys.readouterr().out
+    assert "packed 4 measurements (" in capsys.readouterr().out
     monkeypatch.setenv("CICATRIX_HOME", str(tmp_path / "other"))
     assert cli.main(["take", str(again)]) == cli.DONE
-    assert "took 2 measurements (296 records), 0 were there" in capsys.readouterr().out
+    assert "took 4 measurements (330 records), 0 were there" in capsys.readouterr().out
 
 
 def test_the_lineage_of_a_zoo_member_is_kept_with_it():
@@ -58,12 +58,12 @@ def test_the_lineage_of_a_zoo_member_is_kept_with_it():
 
 def test_a_pack_is_taken_once_and_not_measured_again(measured, capsys):
     path, target = measured
-    # 4 seeds of 32 prompts at 2 sites, and 40 templates: 296 records.
-    for said in ("took 2 measurements (296 records), 0 were there\n",
-                 "took 0 measurements (0 records), 2 were there\n"):  # fmt: skip
+    # 4 seeds of 32 prompts at 2 sites, 40 templates, 32 curvatures and their summary, 1 stiffness.
+    for said in ("took 4 measurements (330 records), 0 were there\n",
+                 "took 0 measurements (0 records), 4 were there\n"):  # fmt: skip
         assert cli.main(["take", str(path)]) == cli.DONE
         assert capsys.readouterr().out.endswith(said)
-    assert read.mart("run")["state"].to_list() == ["complete", "complete"]
+    assert read.mart("run")["state"].to_list() == ["complete"] * 4
     with Lake.open() as lake:
         assert Session(lake, [target], SETTINGS, "cpu").is_complete()
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from measure import fisher, models, prompts, sources, structural
+from measure.errors import OutOfMemory
 from tests.conftest import ARCHITECTURES
 
 NO_BAR = lambda n: None  # noqa: E731
@@ -113,22 +114,20 @@ def test_records_are_those_of_one_prompt_at_a_time(load):
     assert [record.prompt_id for record in records] == [prompt.prompt_id for prompt in drawn]
     for record, prompt in list(zip(records, drawn, strict=True))[:6]:
         states = own_states(model, prompt.text)
-        tau, u = fisher.tau_and_direction(states)
+        u = fisher.tau_and_direction(states)[1]
         kappa = fisher.curvature(model, states[-1:], u[None]).item()
-        norm = states[-1].norm().item()
         assert record.n_tokens == len(states)
-        assert record.tau == pytest.approx(tau, abs=1e-6)
         assert record.kappa == pytest.approx(kappa, rel=1e-3)
-        assert record.state_norm == pytest.approx(norm, rel=1e-5)
-        assert record.kappa_norm2 == pytest.approx(kappa * norm**2, rel=1e-3)
+        assert record.state_norm == pytest.approx(states[-1].norm().item(), rel=1e-5)
 
 
 def test_tau_is_the_structural_one(load):
     model, bank = load("gpt2"), prompts.load("bank512")
-    ours = fisher.measure_unit(model, bank, "seed-0", 8, NO_BAR)
-    theirs = structural.measure_unit(model, bank, "seed-0", 8, NO_BAR)
-    at_b = [record.tau for record in theirs if record.site == "B"]
-    assert [record.tau for record in ours] == pytest.approx(at_b, abs=1e-6)
+    records = structural.measure_unit(model, bank, "seed-0", 8, NO_BAR)
+    theirs = {record.prompt_id: record.tau for record in records if record.site == "B"}
+    for prompt in structural.draw(bank, 0)[:6]:
+        tau, _ = fisher.tau_and_direction(own_states(model, prompt.text))
+        assert tau == pytest.approx(theirs[prompt.prompt_id], abs=1e-6)
 
 
 def test_short_prompts_have_no_kappa_and_say_why(load):
@@ -137,9 +136,28 @@ def test_short_prompts_have_no_kappa_and_say_why(load):
     records = fisher.measure_unit(load("llama"), own, "seed-0", 8, NO_BAR)
     found = {record.prompt_id: record for record in records}
     assert found["none"].kappa is found["one"].kappa is None
-    assert found["one"].tau == pytest.approx(1)
+    assert found["none"].state_norm is None and found["one"].state_norm > 0
     assert "1 tokens are left after position 0" in found["one"].reason
     assert found["two"].kappa > 0 and found["two"].reason is None
+
+
+def test_a_bias_under_a_soft_cap_has_no_known_slope_and_says_so(load, monkeypatch):
+    model = load("gemma2")
+    monkeypatch.setattr(model, "_bias", torch.full((model.card.vocab_size,), 0.5))
+    (record, *_) = fisher.measure_unit(model, prompts.load("bank512"), "seed-0", 4, NO_BAR)
+    assert record.kappa is None and "a bias under its soft-cap" in record.reason
+
+
+def test_memory_that_runs_out_in_the_head_is_named(load, monkeypatch):
+    model = load("llama")
+
+    def logits(after_norm):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(model, "logits", logits)
+    with pytest.raises(OutOfMemory) as caught:
+        list(fisher.measure_unit(model, prompts.load("bank512"), "seed-0", 4, NO_BAR))
+    assert caught.value.batch_size == 4
 
 
 def test_progress_counts_every_prompt_once(load):
@@ -150,8 +168,7 @@ def test_progress_counts_every_prompt_once(load):
 
 def record(prompt_id, kappa):
     return fisher.FisherCurvature(
-        seed=0, prompt_id=prompt_id, category="c", n_tokens=9, tau=0.5, state_norm=2.0,
-        kappa=kappa, kappa_norm2=None if kappa is None else 4 * kappa,
+        seed=0, prompt_id=prompt_id, category="c", n_tokens=9, state_norm=2.0, kappa=kappa,
         reason=None if kappa is not None else "why",
     )  # fmt: skip
 
@@ -161,11 +178,11 @@ def test_the_summary_by_hand():
     records = [record("a", 10.0), record("a", 10.0), record("b", 20.0), record("d", None)]
     found = fisher.summarize(records)
     assert (found.n_prompts, found.kappa_f, found.rho_f) == (2, 15.0, 1.5)
-    assert found.kappa_norm2_mean == 60
+    assert found.kappa_norm2_mean == 60  # |h| is 2
     assert (found.halves_ratio, found.is_repeatable) == (2.0, True)  # one prompt a half
     # Of the 4 pairs that can be drawn, 10, 10 and 20, 20 are a quarter each.
     assert (found.ci_low_kappa_f, found.ci_high_kappa_f) == (10, 20)
-    assert (found.status, found.reason) == ("Fisher-dominated", None)
+    assert (found.fisher_status, found.reason) == ("Fisher-dominated", None)
 
 
 def test_a_ratio_above_3_is_not_repeatable():

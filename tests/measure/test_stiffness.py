@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import shutil
@@ -7,7 +8,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from measure import models, sources, stiffness, tensors
-from measure.errors import BadInput
 from tests.conftest import ARCHITECTURES
 
 
@@ -119,19 +119,31 @@ def test_bf16_and_shards_are_read_as_they_are(tmp_path):
     assert stiffness.measure(source).stiffness_o == pytest.approx(4)
 
 
-def test_gguf_and_quantised_weights_are_refused(tmp_path):
+def reason_alone(found):
+    """Why there is no number; where the model lies is never said."""
+    assert {v for k, v in dataclasses.asdict(found).items() if k != "reason"} == {None}
+    return found.reason
+
+
+def test_gguf_and_quantised_weights_have_none_and_say_why(tmp_path):
     (tmp_path / "m.gguf").write_bytes(b"GGUF")
-    with pytest.raises(BadInput, match="is a GGUF file"):
-        stiffness.measure(sources.find(str(tmp_path / "m.gguf")))
+    reason = reason_alone(stiffness.measure(sources.find(str(tmp_path / "m.gguf"))))
+    assert reason.startswith("the model is a GGUF file") and str(tmp_path) not in reason
     weights = by_hand() | {"lm_head.weight": torch.zeros((2, 2), dtype=torch.int8)}
-    with pytest.raises(BadInput, match="'lm_head.weight' as I8"):
-        stiffness.measure(written(tmp_path / "m", weights))
+    reason = reason_alone(stiffness.measure(written(tmp_path / "m", weights)))
+    assert reason.startswith("the model stores 'lm_head.weight' as I8")
 
 
 def test_a_missing_final_norm_is_named(tmp_path):
     weights = {name: w for name, w in by_hand().items() if name != "model.norm.weight"}
-    with pytest.raises(BadInput, match="stores no final norm"):
-        stiffness.measure(written(tmp_path / "m", weights))
+    reason = reason_alone(stiffness.measure(written(tmp_path / "m", weights)))
+    assert reason.startswith("the model stores no final norm")
+
+
+def test_broken_weights_have_no_stiffness(tmp_path):
+    weights = by_hand() | {"model.norm.weight": torch.tensor([1.0, math.nan])}
+    found = stiffness.measure(written(tmp_path / "m", weights))
+    assert reason_alone(found) == "a weight is not finite"
 
 
 # Published S, and the middle of the published range of non-max scars (Coslett 2026).

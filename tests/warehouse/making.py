@@ -214,8 +214,111 @@ def add_distances(
     **over: object,
 ) -> None:
     """Register the models and store a complete `template_distance` measurement of them."""
-    lake.add_models([model(model_id) for model_id in models.values()])
-    planned = measurement(measurement_id, "template_distance", 1, options='{"mode":"free"}')
-    lake.plan({**planned, **over}, models)
     tables = {"template_distance": rows, **(winner_gap or {})}
+    given = {"options": '{"mode":"free"}', **over}
+    add_unit(lake, measurement_id, "template_distance", models, tables, **given)
+
+
+def stiffness_row(**over: object) -> dict[str, object]:
+    """Gain 2 (rms 4) on a spread of 0.25 (rows 0.125, last block's output 0.5)."""
+    return {
+        "gamma_mean": 2.0,
+        "gamma_rms": 4.0,
+        "sigma_w": 0.25,
+        "sigma_w_row_mean": 0.125,
+        "sigma_o": 0.5,
+        "stiffness": 0.5,
+        "stiffness_rms": 1.0,
+        "stiffness_row_mean": 0.25,
+        "stiffness_o": 1.0,
+        "tied": False,
+        "n_rows": 64,
+        "reason": None,
+        **over,
+    }
+
+
+def fisher_rows(kappas: Sequence[float | None], **over: object) -> dict[str, list[dict]]:
+    """Curvatures by table, a prompt each; every state has norm 2.
+
+    What no count or mean of theirs decides is made up.
+    """
+    prompts = [
+        {
+            "seed": 0,
+            "prompt_id": f"p{index}",
+            "category": "arithmetic",
+            "n_tokens": 20,
+            "state_norm": 2.0,
+            "kappa": kappa,
+            "reason": "tau has no direction" if kappa is None else None,
+        }
+        for index, kappa in enumerate(kappas)
+    ]
+    known = [kappa for kappa in kappas if kappa is not None]
+    mean = sum(known) / len(known)
+    summary: dict[str, object] = {
+        "n_prompts": len(known),
+        "kappa_f": mean,
+        "ci_low_kappa_f": mean / 2,
+        "ci_high_kappa_f": mean * 2,
+        "kappa_norm2_mean": 4 * mean,
+        "halves_ratio": 1.5,
+        "is_repeatable": True,
+        "rho_f": mean / 10,
+        "fisher_status": "Fisher-dominated" if mean >= 10 else "Damping-dominated",
+        "reason": None,
+        **over,
+    }
+    return {"fisher_curvature": prompts, "fisher_summary": [summary]}
+
+
+def weight_row(layer: int | None, slot: str, **over: object) -> dict[str, object]:
+    """A weight of 100 entries whose cosine is 0.75 over a null of 0.25."""
+    return {
+        "layer": layer,
+        "base_layer": layer,
+        "slot": slot,
+        "kind": slot,
+        "is_matrix": True,
+        "n_entries": 100,
+        "n_units_used": 10,
+        "cosine": 0.75,
+        "null_cosine": 0.25,
+        "aligned_cosine": None,
+        "null_cosine_aligned": None,
+        "rel_displacement": 0.5,
+        "unchanged_frac": 0.0,
+        "effective_rank": 4.0,
+        "numerical_rank": 5,
+        "sv_cosine": 0.875,
+        "reason": None,
+        **over,
+    }
+
+
+def lineage_pair_row(n: int, **over: object) -> dict[str, object]:
+    """A pair of n layers, all of them related."""
+    return {
+        "lineage_label": "SAME LINEAGE",
+        "label_reasons": f"{n} of {n} layers are above the null",
+        "n_layers": n,
+        "n_base_layers": n,
+        "n_layers_related": n,
+        "reason": None,
+        **over,
+    }
+
+
+def add_unit(
+    lake: Lake,
+    measurement_id: str,
+    method: str,
+    models: Mapping[str, str],
+    tables: Mapping[str, Sequence[Mapping]],
+    **over: object,
+) -> None:
+    """Register the models and store a complete measurement of one unit."""
+    lake.add_models([model(model_id) for model_id in models.values()])
+    lake.plan(measurement(measurement_id, method, 1, **over), models)
     lake.append_unit(measurement_id, "all", tables, 0.5)

@@ -14,12 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from making import (
     add_structural,
+    add_unit,
     comparison,
     distance_row,
+    fisher_rows,
+    lineage_pair_row,
     measurement,
     model,
+    stiffness_row,
     tau_row,
     template_row,
+    weight_row,
     winner_gap_rows,
 )
 
@@ -435,6 +440,15 @@ def test_every_check_finds_what_it_is_for(lake, location):
     row = distance_row("derivative", centroid_distance=3.0, ci_low_crp_distance=9.0)
     gaps = winner_gap_rows([1.0], cancellation_g1=0.5, n_up_g1=0)
     lake.append_unit("d", "all", {"template_distance": [row], **gaps}, 1)
+    stiffness = stiffness_row(gamma_rms=1.0)
+    add_unit(lake, "w", "stiffness", {"model": "good"}, {"model_stiffness": [stiffness]})
+    curvatures = fisher_rows([30.0, 10.0], rho_f=1.0, n_prompts=3)
+    add_unit(lake, "f", "fisher", {"model": "good"}, curvatures)
+    weights = {
+        "weight_lineage": [weight_row(0, "q", cosine=1.5)],
+        "weight_lineage_pair": [lineage_pair_row(2)],
+    }
+    add_unit(lake, "l", "lineage", {"derivative": "good", "base": "b"}, weights)
     raw = lake._connection
     record = "'P', 'c', 'A', 1, "
     raw.execute(f"insert into structural_tau values ('s-good', 1, 5, {record} 1.5, 0.5, null)")

@@ -7,11 +7,16 @@ import pytest
 from making import (
     add_distances,
     add_structural,
+    add_unit,
     comparison,
     distance_row,
+    fisher_rows,
+    lineage_pair_row,
     measurement,
     model,
+    stiffness_row,
     tau_row,
+    weight_row,
     winner_gap_rows,
 )
 
@@ -288,6 +293,161 @@ def test_a_refused_winner_gap_has_no_prompts_and_passes_the_checks(lake, locatio
     row = read.mart("winner_gap", location).row(0, named=True)
     assert (row["direction"], row["reason"]) == (None, "the logits were rounded")
     assert {n: rows.height for n, rows in checks.run(location).items() if rows.height} == {}
+
+
+def test_stiffness_and_curvature_of_the_newest_measurement(lake, location):
+    who = {"model": "m"}
+    add_unit(lake, "s1", "stiffness", who, {"model_stiffness": [stiffness_row(n_rows=8)]})
+    add_unit(lake, "s2", "stiffness", who, {"model_stiffness": [stiffness_row()]})
+    add_unit(lake, "f1", "fisher", who, fisher_rows([1.0]))
+    # Mean of 10 and 30; a prompt without kappa is left out; states of norm 2: kappa |h|^2 is 80.
+    add_unit(lake, "f2", "fisher", who, fisher_rows([10.0, 30.0, None]))
+    (row,) = read.mart("stiffness", location).to_dicts()
+    assert (row["model"], row["family"], row["measurement_id"]) == ("M", "llama", "s2")
+    assert (row["stiffness"], row["n_rows"], row["tied"]) == (0.5, 64, False)
+    (row,) = read.mart("fisher", location).to_dicts()
+    assert (row["measurement_id"], row["n_prompts"], row["n_prompts_dropped"]) == ("f2", 2, 1)
+    assert (row["kappa_f"], row["rho_f"], row["kappa_norm2_mean"]) == (20, 2, 80)
+    assert row["fisher_status"] == "Fisher-dominated"
+    assert read.newest("fisher", location) == row["measured_at"]
+    assert {n: rows.height for n, rows in checks.run(location).items() if rows.height} == {}
+
+
+def test_a_model_without_stiffness_says_why(lake, location):
+    nothing = dict.fromkeys(stiffness_row())
+    row = nothing | {"reason": "the model is a GGUF file"}
+    add_unit(lake, "s", "stiffness", {"model": "m"}, {"model_stiffness": [row]})
+    (row,) = read.mart("stiffness", location).to_dicts()
+    assert (row["stiffness"], row["reason"]) == (None, "the model is a GGUF file")
+    assert {n: rows.height for n, rows in checks.run(location).items() if rows.height} == {}
+
+
+PAIR = {"derivative": "child", "base": "base"}
+
+
+def test_lineage_by_hand(lake, location):
+    weights = [
+        weight_row(0, "q", cosine=0.5, rel_displacement=0.1, numerical_rank=4),
+        weight_row(0, "up", cosine=0.75, rel_displacement=0.3, unchanged_frac=0.5, n_entries=300),
+        weight_row(0, "input_layernorm", kind="norm", is_matrix=False, cosine=1.0),
+        # Within its null of 0.25; after aligning 0.5 above 0.375.
+        weight_row(
+            1, "up", base_layer=2, cosine=0.0, aligned_cosine=0.5, null_cosine_aligned=0.375
+        ),
+        weight_row(1, "q", base_layer=2, reason="shapes differ",
+                   **dict.fromkeys(("cosine", "null_cosine", "rel_displacement", "sv_cosine",
+                                    "unchanged_frac", "effective_rank", "numerical_rank"))),
+        weight_row(None, "embed"),
+        weight_row(None, "position", kind="position"),
+    ]  # fmt: skip
+    pair = lineage_pair_row(2, n_base_layers=3, lineage_label="PARTIAL")
+    lake.add_comparisons([comparison("child", "base", "base")])
+    add_unit(lake, "l", "lineage", PAIR, {"weight_lineage_pair": [pair], "weight_lineage": weights})
+    rows = {row["layer"]: row for row in read.mart("lineage_layer", location).to_dicts()}
+    assert rows.keys() == {0, 1, None}
+    assert (rows[0]["n_weights"], rows[0]["n_compared"], rows[0]["n_aligned"]) == (2, 2, 0)
+    assert rows[0]["median_cosine"] == 0.625 and rows[0]["median_margin"] == 0.375
+    assert rows[0]["median_rel_displacement"] == pytest.approx(0.2)
+    assert rows[0]["unchanged_frac"] == 0.5 * 300 / 400
+    assert (rows[0]["max_numerical_rank"], rows[0]["max_sv_cosine"]) == (5, 0.875)
+    assert (rows[1]["base_layer"], rows[1]["n_weights"], rows[1]["n_compared"]) == (2, 2, 1)
+    assert (rows[1]["n_aligned"], rows[1]["median_aligned_cosine"]) == (1, 0.5)
+    assert rows[1]["median_margin"] == 0.125
+    assert rows[None]["n_weights"] == 1 and rows[None]["base_layer"] is None
+    (row,) = read.mart("lineage", location).to_dicts()
+    assert (row["derivative"], row["base"], row["weight_lineage"]) == ("CHILD", "BASE", "PARTIAL")
+    assert (row["capability_lineage"], row["capability_lineage_reason"]) == (
+        None,
+        "sentence provenance is not measured",
+    )
+    assert (row["n_weights"], row["n_compared"]) == (5, 4)
+    # Layers alone: (0.625 + 0) / 2, (0.375 + 0.125) / 2.
+    assert (row["median_cosine"], row["median_margin"]) == (0.3125, 0.25)
+    assert read.newest("lineage_layer", location) == row["measured_at"]
+    assert {n: rows.height for n, rows in checks.run(location).items() if rows.height} == {}
+    assert read.mart("run", location)["label"].to_list() == ["CHILD vs BASE"]
+
+
+def test_the_lineage_of_a_replaced_base_is_not_shown(lake, location):
+    for base in ("old", "base"):
+        tables = {"weight_lineage_pair": [lineage_pair_row(1)]}
+        tables["weight_lineage"] = [weight_row(0, "q")]
+        add_unit(lake, f"l-{base}", "lineage", {"derivative": "child", "base": base}, tables)
+    assert set(read.mart("lineage", location)["base_id"]) == {"old", "base"}
+    for base in ("old", "base"):
+        lake.add_comparisons([comparison("child", "base", base)])
+    assert read.mart("lineage", location)["base_id"].to_list() == ["base"]
+    assert set(read.mart("lineage_layer", location)["base_id"]) == {"base"}
+
+
+def test_a_pair_without_weights_is_not_comparable_and_says_why(lake, location):
+    layers = dict.fromkeys(("n_layers", "n_base_layers", "n_layers_related"))
+    reason = "the derivative is a GGUF file"
+    pair = lineage_pair_row(0, lineage_label="NOT COMPARABLE", **layers, reason=reason)
+    add_unit(lake, "l", "lineage", PAIR, {"weight_lineage_pair": [pair]})
+    (row,) = read.mart("lineage", location).to_dicts()
+    assert (row["weight_lineage"], row["weight_lineage_reason"]) == ("NOT COMPARABLE", reason)
+    assert (row["n_weights"], row["median_cosine"]) == (0, None)
+    assert {n: rows.height for n, rows in checks.run(location).items() if rows.height} == {}
+
+
+@pytest.mark.parametrize(
+    ("over", "check"),
+    [
+        ({"gamma_mean": -2.0}, "stiffness_out_of_range"),
+        ({"stiffness": 0.6}, "stiffness_out_of_range"),
+        ({"gamma_rms": 1.0, "stiffness_rms": 0.25}, "stiffness_out_of_range"),
+        ({"stiffness_o": None}, "missing_without_reason"),
+        ({"sigma_w": math.nan}, "not_finite"),
+    ],
+)
+def test_what_a_stiffness_must_not_be_is_found(lake, location, over, check):
+    add_unit(lake, "s", "stiffness", {"model": "m"}, {"model_stiffness": [stiffness_row()]})
+    for name, value in over.items():
+        lake._connection.execute(f"update model_stiffness set {name} = ?", [value])
+    broken = [n for n, rows in checks.run(location).items() if rows.height]
+    assert check in broken
+
+
+@pytest.mark.parametrize(
+    ("over", "check"),
+    [
+        ({"n_prompts": 3}, "fisher_prompts_differ"),
+        ({"kappa_f": 25.0, "rho_f": 2.5}, "fisher_prompts_differ"),
+        ({"kappa_norm2_mean": 20.0}, "fisher_prompts_differ"),
+        ({"rho_f": 20.0}, "fisher_out_of_range"),
+        ({"halves_ratio": 0.5}, "fisher_out_of_range"),
+        ({"ci_low_kappa_f": 90.0}, "interval_out_of_order"),
+        ({"ci_low_kappa_f": None}, "missing_without_reason"),
+    ],
+)
+def test_what_a_curvature_must_not_be_is_found(lake, location, over, check):
+    add_unit(lake, "f", "fisher", {"model": "m"}, fisher_rows([10.0, 30.0], **over))
+    assert [n for n, rows in checks.run(location).items() if rows.height] == [check]
+
+
+@pytest.mark.parametrize(
+    ("weight", "pair", "check"),
+    [
+        ({"cosine": 1.5}, {}, "lineage_out_of_range"),
+        ({"unchanged_frac": -0.5}, {}, "lineage_out_of_range"),
+        ({"effective_rank": 11.0}, {}, "lineage_out_of_range"),
+        ({"numerical_rank": 11}, {}, "lineage_out_of_range"),
+        ({"null_cosine": None}, {}, "missing_without_reason"),
+        ({}, {"n_layers_related": None}, "missing_without_reason"),
+        ({}, {"n_layers": 2}, "lineage_pair_differs"),
+        ({}, {"n_layers_related": 2}, "lineage_pair_differs"),
+        ({"base_layer": 1}, {}, "lineage_pair_differs"),
+        ({}, {"reason": "a GGUF file"}, "lineage_pair_differs"),
+    ],
+)
+def test_what_a_lineage_must_not_be_is_found(lake, location, weight, pair, check):
+    tables = {
+        "weight_lineage": [weight_row(0, "q", **weight)],
+        "weight_lineage_pair": [lineage_pair_row(1, **pair)],
+    }
+    add_unit(lake, "l", "lineage", PAIR, tables)
+    assert [n for n, rows in checks.run(location).items() if rows.height] == [check]
 
 
 def test_summary_joins_what_there_is(lake, location):

@@ -13,14 +13,20 @@ import pytest
 from making import (
     add_distances,
     add_structural,
+    add_unit,
     comparison,
     distance_row,
+    fisher_rows,
+    lineage_pair_row,
     measurement,
     model,
+    stiffness_row,
     tau_row,
     template_row,
+    weight_row,
     winner_gap_rows,
 )
+from polars.testing import assert_frame_equal
 
 from warehouse import checks, pack, read
 from warehouse.attach import connect, schema_version
@@ -48,7 +54,7 @@ def source(tmp_path_factory):
 def content(source, tmp_path_factory) -> bytes:
     """Its pack."""
     path = tmp_path_factory.mktemp("pack") / "records.parquet"
-    assert pack.write_pack(source, path, made_by="a test") == 5
+    assert pack.write_pack(source, path, made_by="a test") == 8
     return path.read_bytes()
 
 
@@ -83,7 +89,7 @@ def organism(model_id: str, **over: object) -> dict[str, object]:
 
 
 def fill(lake: Lake) -> None:
-    """Five complete measurements, of base and child; one more that is not complete."""
+    """Eight complete measurements, of base and child; one more that is not complete."""
     add_structural(lake, "base", {0: [0.5, 1 / 3], 1: [0.5, None]}, 1e-7)
     # Far from its rerun, at the smallest double there is, and with a rerun alone.
     rows = [tau_row(0, 0, 0.9, 1e-9), tau_row(0, 1, 5e-324, 0.1 + 0.2)]
@@ -113,6 +119,12 @@ def fill(lake: Lake) -> None:
         lake, "d", {"base": "base", "derivative": "child"}, [distance_row("derivative")], gaps,
         options=json.dumps(inputs),
     )  # fmt: skip
+    tables = {"model_stiffness": [stiffness_row(sigma_o=None, stiffness_o=None, reason="no o")]}
+    add_unit(lake, "w", "stiffness", {"model": "base"}, tables)
+    add_unit(lake, "f", "fisher", {"model": "base"}, fisher_rows([1 / 3, None]))
+    tables = {"weight_lineage_pair": [lineage_pair_row(1)]}
+    tables["weight_lineage"] = [weight_row(0, "q", cosine=2 / 3), weight_row(None, "embed")]
+    add_unit(lake, "l", "lineage", {"base": "base", "derivative": "child"}, tables)
     lake.add_comparisons([comparison("child", "base", "an-earlier-base")])
     lake.add_comparisons([comparison("child", "base", "base"), comparison("child", "teacher", "t")])
     lake.add_organisms([organism("child"), organism("base", base_id=None, is_distilled=False)])
@@ -145,15 +157,16 @@ def rewritten(path: Path, change, notes: dict[bytes, bytes] | None = None) -> No
 
 def test_what_is_packed_is_what_is_taken(source, path, lake):
     taken = pack.take_pack(lake, path)
-    # Records: 4 + 3 tau, 1 + 3 templates, 1 distance, 1 winner gap of 2 prompts.
-    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (5, 0, 15)
-    complete = {"s-base", "s-child", "t-base", "t-child", "d"}
+    # Records: 4 + 3 tau, 1 + 3 templates, 1 distance, 1 winner gap of 2 prompts, 1 stiffness,
+    # 1 curvature of 2 prompts, 1 lineage of 2 weights.
+    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (8, 0, 22)
+    complete = {"s-base", "s-child", "t-base", "t-child", "d", "w", "f", "l"}
     for table in (*(t.name for t in TABLES.values() if t.is_record), "organism", "model"):
         theirs = rows_of(lake, table)
         assert theirs, table
         ours = [row for row in rows_of(source, table) if row.get("measurement_id", "d") in complete]
         assert theirs == ours, table
-    for table, n in (("measurement", 5), ("measurement_model", 6), ("unit", 6)):
+    for table, n in (("measurement", 8), ("measurement_model", 10), ("unit", 9)):
         ours = [row for row in rows_of(source, table) if row["measurement_id"] in complete]
         assert rows_of(lake, table) == ours and len(ours) == n
     zeros = next(row for row in rows_of(lake, "prompt_template") if row["prompt_id"] == "p2")
@@ -164,10 +177,14 @@ def test_what_is_packed_is_what_is_taken(source, path, lake):
         comparison("child", "teacher", "t"),
     ]
     checks.require_good(lake.location)
-    for name in ("scar", "functional_distance", "winner_gap"):
+    for name in (
+        "scar", "functional_distance", "winner_gap", "stiffness", "fisher", "lineage",
+        "lineage_layer",
+    ):  # fmt: skip
         ours, theirs = (read.mart(name, at.location) for at in (source, lake))
         drop = {"measured_at", "is_measured_here"} & set(ours.columns)
-        assert ours.drop(drop).equals(theirs.drop(drop)), name
+        assert ours.height, name
+        assert_frame_equal(ours.drop(drop), theirs.drop(drop), check_row_order=False)
 
 
 def test_a_pack_names_no_machine_and_no_path(path):
@@ -183,10 +200,10 @@ def test_taking_it_again_adds_nothing_and_packing_it_again_gives_the_same_file(p
     pack.take_pack(lake, path)
     before = {table: rows_of(lake, table) for table in TABLES if table != "schema_version"}
     taken = pack.take_pack(lake, path)
-    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (0, 5, 0)
+    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (0, 8, 0)
     assert before == {table: rows_of(lake, table) for table in before}
     again = path.with_name("again.parquet")
-    assert pack.write_pack(lake, again, made_by="a test") == 5
+    assert pack.write_pack(lake, again, made_by="a test") == 8
     assert again.read_bytes() == path.read_bytes()
 
 
@@ -198,7 +215,7 @@ def test_what_the_lake_knows_stays_as_it_is(path, lake):
     lake.append_unit("s-base", "seed-0", rows, 1.0)
     taken = pack.take_pack(lake, path)
     # Without the 4 records of s-base.
-    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (4, 1, 11)
+    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (7, 1, 18)
     kept = read.table("structural_tau", lake.location, measurement_id="s-base")
     assert kept["tau"].to_list() == [0.125]
     assert lake.units_done("s-base") == {"seed-0"} and not lake.is_complete("s-base")
@@ -234,9 +251,9 @@ def test_instants_are_those_of_the_taking_and_the_newest_stays_the_newest(lake, 
 def test_a_taken_measurement_is_complete_and_nobody_runs_it(path, lake):
     pack.take_pack(lake, path)
     runs = read.mart("run", lake.location)
-    assert runs["state"].to_list() == ["complete"] * 5
+    assert runs["state"].to_list() == ["complete"] * 8
     unknown = ("attempt_id", "host", "started_at", "units_per_min", "time_left_s", "reason")
-    assert all(runs[name].null_count() == 5 for name in unknown)
+    assert all(runs[name].null_count() == 8 for name in unknown)
     assert set(runs["label"]) == {"BASE", "CHILD", "CHILD vs BASE"}
     course = read.mart("run_unit", lake.location, measurement_id="s-base")
     assert sorted(course["n_units_done"]) == [1, 2]
@@ -276,7 +293,7 @@ def test_it_is_taken_in_one_transaction(path, lake, monkeypatch):
     is_over.set()
     watcher.join()
     assert newest_snapshot(lake) == before + 1
-    assert seen <= {(0, 0, 0), (2, 6, 5)} and (2, 6, 5) in seen
+    assert seen <= {(0, 0, 0), (2, 9, 8)} and (2, 9, 8) in seen
 
 
 def corrupted(path: Path) -> None:
@@ -308,7 +325,7 @@ def too_few_units(rows):
 
 
 def no_plan(rows):
-    rows["structural_tau"][0]["measurement_id"] = 5  # places are 0 to 4
+    rows["structural_tau"][0]["measurement_id"] = 8  # places are 0 to 7
 
 
 def no_model(rows):

@@ -16,3 +16,7 @@ where
     or ci_low_cv_effect > ci_high_cv_effect
     or ci_low_delta_norm_base > ci_high_delta_norm_base
     or ci_low_delta_norm_derivative > ci_high_delta_norm_derivative
+union all
+select measurement_id, 'fisher_summary' as table_name, 'kappa_f' as record
+from fisher_summary
+where ci_low_kappa_f > ci_high_kappa_f

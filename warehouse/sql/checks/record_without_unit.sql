@@ -11,6 +11,16 @@ record as (
     select measurement_id from winner_gap_pair
     union
     select measurement_id from winner_gap_prompt
+    union
+    select measurement_id from model_stiffness
+    union
+    select measurement_id from fisher_curvature
+    union
+    select measurement_id from fisher_summary
+    union
+    select measurement_id from weight_lineage
+    union
+    select measurement_id from weight_lineage_pair
 )
 
 select measurement_id, 'records without a unit' as fault

@@ -17,6 +17,16 @@ record as (
     select measurement_id from winner_gap_pair
     union all
     select measurement_id from winner_gap_prompt
+    union all
+    select measurement_id from model_stiffness
+    union all
+    select measurement_id from fisher_curvature
+    union all
+    select measurement_id from fisher_summary
+    union all
+    select measurement_id from weight_lineage
+    union all
+    select measurement_id from weight_lineage_pair
 ),
 
 found as (
