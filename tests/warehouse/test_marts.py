@@ -546,7 +546,8 @@ def test_other_kinds_of_tau_stand_in_structural_dim_alone(lake, location):
             options='{"tau":"cv_cos"}',
         )
     (row,) = read.mart("structural_distance", location).to_dicts()
-    assert row["distance"] == pytest.approx(math.sqrt(2) / 4)  # the newer cv_cos does not replace it
+    # The newer cv_cos does not replace it.
+    assert row["distance"] == pytest.approx(math.sqrt(2) / 4)
     dims = read.mart("structural_dim", location).sort("tau_kind", "dim")
     assert dims.select("tau_kind", "d").rows() == [
         ("cv_cos", 1.0),
