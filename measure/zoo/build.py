@@ -144,6 +144,16 @@ def _has_traces(name: str, out: Path) -> bool:
     return noted["recipe_hash"] == recipe_hash(recipe(TRACE_SETS[name].teacher))
 
 
+def _linear(model: PreTrainedModel) -> list[str]:
+    """What LoRA adapts: all matrices of the blocks and, where it is not the embedding, the head.
+
+    A frozen head never learns to open a thinking mark after a question.
+    """
+    is_tied = bool(model.config.tie_word_embeddings)
+    linear = [name for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)]
+    return [name for name in linear if not (is_tied and name == "lm_head")]
+
+
 def _trained(
     row: Recipe,
     model: PreTrainedModel,
@@ -163,7 +173,7 @@ def _trained(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(row.seed)
             adapted = LoraConfig(
-                r=row.lora_rank, lora_alpha=2 * row.lora_rank, target_modules="all-linear"
+                r=row.lora_rank, lora_alpha=2 * row.lora_rank, target_modules=_linear(model)
             )
             model = get_peft_model(model, adapted)  # pyright: ignore[reportAssignmentType]
     teacher = load(manifest.folder(out, recipe(row.halves)))[0] if row.halves else None

@@ -234,6 +234,8 @@ class _Progress:
             self.losses = json.loads(saved.metadata()["losses"])
             for name, weight in self.model.named_parameters():
                 weight.copy_(saved.get_tensor(f"weight {name}"))
+                if not weight.requires_grad:  # frozen beside a LoRA
+                    continue
                 self.optimizer.state[weight] = {
                     key: saved.get_tensor(f"{key} {name}")
                     for key in ("step", "exp_avg", "exp_avg_sq")
