@@ -176,10 +176,7 @@ def _measure_all(
             ids[ref] = source.model_id
             for job in run.own_jobs(source.model_id, settings):
                 _measure(model, job, journal)
-            measured = source
-            _measure_at_once(
-                stiffness.plan(source.model_id), lambda: [stiffness.measure(measured)], journal
-            )
+            _measure_stiffness(source, journal)
             if ref == base_ref:
                 texts = journal.texts(run.template_job(source.model_id, settings))
             if texts is not None:
@@ -204,6 +201,11 @@ def _note_failure(ref: str, error: Exception, journal: Journal) -> str:
     reason = reason if plain else f"{type(error).__name__}: {reason}"
     journal.write({"line": "failure", "model_ref": ref, "reason": reason})
     return reason
+
+
+def _measure_stiffness(source: sources.Source, journal: Journal) -> None:
+    plan = stiffness.plan(source.model_id)
+    _measure_at_once(plan, lambda: [stiffness.measure(source)], journal)
 
 
 def _measure_lineage(ref: str, base_ref: str, journal: Journal) -> None:
