@@ -7,7 +7,7 @@ from contextlib import suppress
 from flows import environment, estimating, report
 from flows.choice import Choice
 from flows.session import Session
-from flows.targets import Target
+from flows.targets import Target, in_order
 from measure import models
 from measure.errors import BadInput
 from warehouse.lake import Lake
@@ -37,12 +37,14 @@ def measure(targets: Sequence[Target], options: Mapping[str, object]) -> int:
     if not is_complete:
         _say(estimating.of(targets, choice).text())
         failures = _run_flow(targets, choice, device)
-    derivatives = [t.model for t in targets if t.base is not None and t.model not in failures]
-    ids: list[str] = []
-    for ref in derivatives:
-        with suppress(BadInput, ConnectionError):  # a hub that went away since
-            ids.append(session.model_id(ref))
-    report.print_summary(ids)
+    ids: dict[str, str] = {}
+    for ref in in_order(targets):
+        if ref not in failures:
+            with suppress(BadInput, ConnectionError):  # a hub that went away since
+                ids[ref] = session.model_id(ref)
+    derivatives = [target.model for target in targets if target.base is not None]
+    report.print_summary([ids[ref] for ref in derivatives if ref in ids])
+    report.print_weights(list(ids.values()))
     for ref, reason in failures.items():
         sys.stderr.write(f"failed: {ref}: {reason}\n")
     return 1 if failures else 0

@@ -51,6 +51,42 @@ def print_summary(derivative_ids: Sequence[str]) -> None:
     )
 
 
+def print_weights(model_ids: Sequence[str]) -> None:
+    """One line a model: stiffness, curvature and lineage; then why a stiffness is absent."""
+    asked = pl.col("model_id").is_in(list(model_ids))
+    stiffness = read.mart("stiffness").filter(asked)
+    lineages = read.mart("lineage")
+    of_weights = {row["derivative_id"]: row for row in lineages.iter_rows(named=True)}
+    fishers = {row["model_id"]: row for row in read.mart("fisher").iter_rows(named=True)}
+    table = Table(title="Stiffness, Fisher curvature and lineage", title_justify="left")
+    for name in ("family", "model"):
+        table.add_column(name, overflow="fold")
+    table.add_column("stiffness", justify="right")
+    table.add_column("kappa_F\n(95 % interval)", justify="right")
+    table.add_column("rho_F", justify="right")
+    table.add_column("weights from", overflow="fold")
+    table.add_column("capability from", overflow="fold")
+    for row in stiffness.sort("family", "model").iter_rows(named=True):
+        curvature = fishers.get(row["model_id"], {})
+        ends = (number(curvature.get(f"ci_{end}_kappa_f")) for end in ("low", "high"))
+        pair = of_weights.get(row["model_id"])
+        table.add_row(
+            *(Text(row[name] or UNKNOWN) for name in ("family", "model")),
+            number(row["stiffness"]),
+            f"{number(curvature.get('kappa_f'))}\n({' to '.join(ends)})",
+            number(curvature.get("rho_f")),
+            Text(f"{pair['base']}: {pair['weight_lineage']}" if pair else UNKNOWN),
+            Text((pair or {}).get("capability_lineage") or UNKNOWN),
+        )
+    if stiffness.height:
+        _console().print(table)
+    if lineages.filter(pl.col("derivative_id").is_in(list(model_ids))).height:
+        reason = lineages["capability_lineage_reason"][0]
+        sys.stdout.write(f"capability: {reason}.\n")
+    for row in stiffness.filter(pl.col("stiffness").is_null()).iter_rows(named=True):
+        sys.stdout.write(f"no stiffness of {row['model']}: {row['reason']}\n")
+
+
 def number(value: float | None) -> str:
     """Three significant digits, thousands separated; a dash for what is not known."""
     if value is None:

@@ -517,7 +517,7 @@ FISHER_SUMMARY = Table(
         _real("kappa_norm2_mean", "mean of kappa times squared state norm, logits^2", null=True),
         _real(
             "halves_ratio",
-            "mean kappa of two halves of the prompts, larger over smaller",
+            "mean kappa of one half of the prompts over the other's, at least 1",
             null=True,
         ),
         _bool("is_repeatable", "whether that is at most 3", null=True),
