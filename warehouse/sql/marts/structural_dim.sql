@@ -66,6 +66,7 @@ select
     chosen.from_model,
     chosen.other_id,
     chosen.other,
+    chosen.protocol,
     chosen.seed,
     start.dim,
     start.prompt_id,
