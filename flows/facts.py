@@ -24,12 +24,11 @@ class Pair:
     ids: Mapping[str, str]  # of 'derivative', 'base', and the other roles that were given
 
     def command(self, role: str) -> str:
-        """The command that brings a role that is missing."""
-        option = role.replace("_", "-")
-        letter = {"reference": "R", "shared_comparator": "C"}[role]
-        return (
-            f"`cicatrix verdict {self.target.model} --base {self.target.base} --{option} {letter}`"
-        )
+        """The command that brings a role that is missing, those that were given kept."""
+        given = {name: ref for name, ref in self.target.others().items() if name != role}
+        options = {**given, role: {"reference": "R", "shared_comparator": "C"}[role]}
+        told = " ".join(f"--{name.replace('_', '-')} {ref}" for name, ref in options.items())
+        return f"`cicatrix verdict {self.target.model} {told}`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import polars as pl
 
 from flows import calibrating
-from flows.calibrating import LAYERS
+from flows.calibrating import LAYERS, Question
 from flows.facts import Facts, Pair, null_medians, scar_of, triangle_of
 from measure import calibration, verdicts
 from measure.calibration import CalibratedVerdict, Calibration
@@ -33,7 +33,15 @@ THRESHOLDS = canonical_json(
         "min_power": calibration.MIN_POWER,
     }
 )
-MORE_ORGANISMS = "`cicatrix take PACK` brings models of known lineage, `cicatrix demo` the embedded"
+MORE_ORGANISMS = "`cicatrix demo` measures the embedded models, `cicatrix take PACK` brings more"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """Something that an answer would need."""
+
+    what: str
+    how: str  # to get it, with the command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +53,7 @@ class Judgement:
     statement: str | None = None  # of a claim
     label: str
     reasons: tuple[str, ...]
-    missing: tuple[str, ...] = ()
+    missing: tuple[Need, ...] = ()
     p: float | None = None
     p_least: float | None = None
     n_null: int | None = None
@@ -57,6 +65,7 @@ class Judgement:
             **{name: getattr(self, name) for name in _COLUMNS},
             "derivative_id": derivative_id,
             "base_id": base_id,
+            "missing": [f"{need.what}: {need.how}" for need in self.missing],
             "numbers": canonical_json(_rounded(dict(self.numbers))),
             "thresholds": THRESHOLDS,
             "code_version": code_version(),
@@ -160,7 +169,7 @@ def _evidence(facts: Facts, judgement: Judgement, supports: bool | None = None) 
     free = facts.functional.get("free", {})
     below = verdicts.triangle(triangle_of(facts, "free")).d_below_sb
     return Evidence(
-        name=f"{judgement.question}: {judgement.label}",
+        name=f"{layer} {judgement.question}, {judgement.label}",
         layer=layer,
         supports=supports,
         rho_f=facts.rho_f if layer == "structural" else None,
@@ -190,11 +199,11 @@ def _loudness(lake: Lake, facts: Facts) -> Judgement:
         why = facts.scar.get("structural_reason") or "tau was not measured of both models"
         return Judgement(
             layer="structural", question="loudness", label="not interpretable", reasons=(why,),
-            missing=(f"a scar: {why}",), numbers=numbers,
+            missing=(Need(what="a scar of two seeds or more", how=why),), numbers=numbers,
         )  # fmt: skip
     medians = null_medians(lake, facts)
     found, anomaly = verdicts.loudness(scar, medians), verdicts.concentration_anomaly(scar)
-    needed = f"non-distilled derivatives of any family: {MORE_ORGANISMS}"
+    needed = Need(what="non-distilled derivatives of any family, for loudness", how=MORE_ORGANISMS)
     return Judgement(
         layer="structural",
         question="loudness",
@@ -224,10 +233,10 @@ def _triangle(facts: Facts, mode: Mode) -> Judgement:
     row = triangle_of(facts, mode)
     found = verdicts.triangle(row)
     missing = [
-        f"{what}: {facts.pair.command(role)}"
+        Need(what=what, how=facts.pair.command(role))
         for role, what in (
-            ("reference", "a reference of another family and about the same size"),
-            ("shared_comparator", "a shared comparator"),
+            ("reference", "a reference: a model of another family, about the same size"),
+            ("shared_comparator", "a shared comparator: one stranger for all comparisons"),
         )
         if (mode, role) not in facts.triangle
     ]
@@ -280,8 +289,10 @@ def _distilled_like(
     lake: Lake, facts: Facts, faults: Mapping[Layer, Sequence[str]]
 ) -> list[Judgement]:
     """Each calibrated layer, corrected together."""
-    frames = {layer: calibrating.displacements(lake, layer) for layer in LAYERS}
-    asked = {
+    frames: dict[Layer, pl.DataFrame] = {
+        layer: calibrating.displacements(lake, layer) for layer in LAYERS
+    }
+    asked: dict[Layer, Question | str] = {
         layer: calibrating.question(frame, layer, facts.derivative_id, facts.base_id)
         for layer, frame in frames.items()
     }
@@ -313,7 +324,7 @@ def _unasked(facts: Facts, layer: Layer, why: str) -> Judgement:
     reason = f"{why}: {told}" if told else why
     return Judgement(
         layer=layer, question="distilled-like", label="INCONCLUSIVE", reasons=(reason,),
-        missing=(f"a displacement in this layer: {reason}",),
+        missing=(Need(what=f"a {layer} displacement", how=reason),),
     )  # fmt: skip
 
 
@@ -328,14 +339,16 @@ def _place(
     answer = verdict.answer
     null = pl.Series(answer.null_scores).drop_nans()
     uniform = calibration.uniform(answer, families)
-    where = f" of family {answer.rest.family}: {MORE_ORGANISMS}"
     n_null = len(answer.rest.null)
     return Judgement(
         layer=layer,
         question="distilled-like",
         label=verdict.label,
         reasons=verdict.reasons,
-        missing=tuple(f"{lack}{where}" for lack in verdict.missing),
+        missing=tuple(
+            Need(what=f"{layer}, family {answer.rest.family}: {lack}", how=MORE_ORGANISMS)
+            for lack in verdict.missing
+        ),
         p=answer.p,
         p_least=calibration.least_p(n_null),
         n_null=n_null,
@@ -406,7 +419,11 @@ def _claim(facts: Facts, claim: Claim, own: Judgement, context: Sequence[Judgeme
         label=found.label,
         reasons=found.reasons,
         missing=own.missing if found.label == "unsupported" else (),
-        numbers={"context": list(found.context), "inadmissible": list(found.inadmissible)},
+        numbers={
+            "by": evidence[0].name,
+            "context": list(found.context),
+            "inadmissible": list(found.inadmissible),
+        },
     )
 
 

@@ -24,8 +24,8 @@ def show(pair: PairVerdict) -> None:
         console = Console(width=WIDTH)
     # Names are somebody's text, never rich's markup: only Text goes to the console.
     family = f", family {pair.family}" if pair.family else ""
-    console.print(Text(f"{pair.derivative} against {pair.base}{family}", style="bold"))
-    console.print(_word(pair.label), Text(f"exit code {pair.exit_code}", style="dim"))
+    console.print(Text(f"{pair.derivative} against {pair.base}{family}"))
+    console.print(_word(pair.label), Text(f"exit code {pair.exit_code}", style="dim"), sep="  ")
     for title, label, lines in _sections(pair):
         console.print()
         console.print(_section(title, label, lines))
@@ -46,7 +46,7 @@ def _sections(pair: PairVerdict) -> Iterator[tuple[str, str, list[Line]]]:
         pattern.label,
         [
             ("pattern", "; ".join(pattern.reasons)),
-            *(("claim", line) for one in claims for line in _claim(one)),
+            *(("claim", _claim(one)) for one in claims),
         ],
     )
     lineage = (("weights", pair.weight_lineage), ("capability", pair.capability_lineage))
@@ -126,39 +126,50 @@ def _interval(n: Numbers, key: str) -> str:
 
 def _place(like: Judgement) -> Iterator[Line]:
     n = like.numbers
+    yield "verdict", "; ".join(like.reasons)
     if not n:
-        yield "family", "; ".join(like.reasons)
         return
     yield (
-        "family",
+        "displaced",
         (
-            f"displaced by {number(n['norm_floors'])} floors of {number(n['floor'])}, "
-            f"{number(n['score_floors'])} along {n['n_distilled']} distilled; {like.n_null} "
-            f"non-distilled: median {number(n['null_median_floors'])}, 95 % "
-            f"{number(n['null_p95_floors'])}, {_count(n['n_null_above'])} as far or farther"
+            f"by {number(n['norm_floors'])} floors of {number(n['floor'])}; "
+            f"{number(n['score_floors'])} along the mean of {n['n_distilled']} distilled pairs"
         ),
     )
-    yield (
-        "p",
-        (
-            f"{number(like.p)}, at least {number(like.p_least)}; other tail "
-            f"{number(n['p_other_tail'])}; own recipe {number(n['p_in_class'])}, at least "
-            f"{number(n['p_in_class_least'])} of {n['n_in_class']}; Holm over {n['n_asked']} layers "
-            f"{number(n['p_holm'])}"
-        ),
-    )
-    power = UNKNOWN if n["power"] is None else f"{n['power']:.0%}"
-    yield "power", f"{power} of {n['n_power']} known pairs"
+    if like.n_null:
+        yield (
+            "null",
+            (
+                f"{like.n_null} non-distilled, {_count(n['n_null_above'])} as far along; "
+                f"median {number(n['null_median_floors'])} floors, "
+                f"95 % {number(n['null_p95_floors'])}"
+            ),
+        )
+    if like.p is not None:
+        yield "p", _ps(like)
+        power = UNKNOWN if n["power"] is None else f"{n['power']:.0%}"
+        yield "power", f"{power} of {n['n_power']} known distilled pairs are found at this level"
+    if n["uniform_p"] is not None:
+        yield (
+            "comparison",
+            (
+                f"one threshold for all families: {number(n['uniform_threshold_floors'])} floors, "
+                f"p {number(n['uniform_p'])} of {n['uniform_n_null']} null; decides nothing"
+            ),
+        )
     if n["n_left_out"]:
         yield "left out", f"{n['n_left_out']} of known lineage, measured otherwise or without noise"
-    yield "verdict", "; ".join(like.reasons)
-    yield (
-        "uniform",
-        (
-            f"one threshold for all families, as a comparison only: "
-            f"{number(n['uniform_threshold_floors'])} floors, p {number(n['uniform_p'])} of "
-            f"{n['uniform_n_null']} non-distilled"
-        ),
+
+
+def _ps(like: Judgement) -> str:
+    """Every p beside the smallest that its null can give."""
+    n = like.numbers
+    own = f"own recipe class {number(n['p_in_class'])}"
+    if n["n_in_class"]:
+        own += f" (at least {number(n['p_in_class_least'])} of {n['n_in_class']})"
+    return (
+        f"{number(like.p)} (at least {number(like.p_least)} of {like.n_null}), other tail "
+        f"{number(n['p_other_tail'])}, {own}; Holm over {n['n_asked']} layers {number(n['p_holm'])}"
     )
 
 
@@ -166,14 +177,23 @@ def _count(n: int | None) -> str:
     return UNKNOWN if n is None else str(n)
 
 
-def _claim(claim: Judgement) -> Iterator[str]:
-    yield f"{claim.label}: {claim.statement} ({'; '.join(claim.reasons)})"
-    for fault in claim.numbers["inadmissible"]:
-        yield f"  inadmissible: {fault}"
+def _claim(claim: Judgement) -> str:
+    """The claim, and what forbids the evidence of its own layer."""
+    faults = [one for one in claim.numbers["inadmissible"] if one.startswith(claim.numbers["by"])]
+    why = f" ({'; '.join(faults)})" if faults else ""
+    return f"{claim.label}: {claim.statement}{why}"
 
 
 def _missing(judgements: Sequence[Judgement]) -> Group | Text:
-    lines = list(dict.fromkeys(what for one in judgements for what in one.missing))
-    if not lines:
+    """Every need once, those together that one command answers."""
+    by_command: dict[str, list[str]] = {}
+    for need in dict.fromkeys(need for one in judgements for need in one.missing):
+        by_command.setdefault(need.how, []).append(need.what)
+    if not by_command:
         return Text("")
-    return Group(Text(""), _section("MISSING", "", [("needs", line) for line in lines]))
+    lines = [
+        line
+        for how, needs in by_command.items()
+        for line in (*(("needs", what) for what in needs), ("how", how))
+    ]
+    return Group(Text(""), _section("MISSING", "", lines))
