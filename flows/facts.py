@@ -114,24 +114,20 @@ def scar_of(facts: Facts) -> Scar | None:
     )
 
 
-def null_medians(lake: Lake, facts: Facts) -> list[float]:
-    """Median scars of the other non-distilled models, of those measured as this one was."""
-    return lake.query(
-        """
-        select scar.median_non_max_x_eps as median
-        from displacement as other
-        inner join scar using (derivative_id, base_id)
-        inner join displacement as asked
-            on asked.derivative_id = ? and asked.base_id = ? and asked.layer = 'structural'
-        where other.layer = 'structural'
-            and other.protocol = asked.protocol
-            and other.derivative_id <> asked.derivative_id
-            and not other.is_distilled
-            and scar.median_non_max_x_eps is not null
-        order by 1
-        """,
-        [facts.derivative_id, facts.base_id],
-    )["median"].to_list()
+def null_medians(lake: Lake, displaced: pl.DataFrame, facts: Facts) -> list[float]:
+    """Median scars of the other non-distilled models, of those measured as this one was.
+
+    `displaced` has the structural rows of the mart `displacement`.
+    """
+    is_asked = pl.col("derivative_id") == facts.derivative_id
+    asked = displaced.filter(is_asked, base_id=facts.base_id)
+    null = displaced.filter(~is_asked & ~pl.col("is_distilled"))
+    scars = lake.query(
+        "select derivative_id, base_id, median_non_max_x_eps from scar "
+        "where median_non_max_x_eps is not null"
+    )
+    found = null.join(asked, on="protocol", how="semi").join(scars, on=["derivative_id", "base_id"])
+    return found["median_non_max_x_eps"].sort().to_list()
 
 
 def triangle_of(facts: Facts, mode: Mode) -> Triangle:

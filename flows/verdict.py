@@ -36,6 +36,9 @@ THRESHOLDS = canonical_json(
 MORE_ORGANISMS = "`cicatrix demo` measures the embedded models, `cicatrix take PACK` brings more"
 
 
+Displaced = Mapping[Layer, pl.DataFrame]  # rows of the mart `displacement`
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
     """Something that an answer would need."""
@@ -116,13 +119,11 @@ class PairVerdict:
 def judge(lake: Lake, pair: Pair) -> PairVerdict:
     """Judge a measured pair in every layer; reads the lake and writes nothing."""
     facts = Facts.of(lake, pair)
-    loudness, free, forced = (
-        _loudness(lake, facts),
-        _triangle(facts, "free"),
-        _triangle(facts, "forced"),
-    )
+    displaced: Displaced = {layer: calibrating.displacements(lake, layer) for layer in LAYERS}
+    loudness = _loudness(facts, null_medians(lake, displaced["structural"], facts))
+    free, forced = _triangle(facts, "free"), _triangle(facts, "forced")
     gate = _delta_norm(facts)
-    like = _distilled_like(lake, facts, faults_of(facts, loudness, free))
+    like = _distilled_like(facts, displaced, _faults(facts, loudness, free))
     pattern = verdicts.cross_layer(loudness.label, free.label)
     across = Judgement(
         layer="cross-layer",
@@ -151,7 +152,7 @@ def _not_measured(reason: str) -> Verdict:
     return Verdict(label="not measured", reasons=(reason,))
 
 
-def faults_of(facts: Facts, loudness: Judgement, triangle: Judgement) -> dict[Layer, list[str]]:
+def _faults(facts: Facts, loudness: Judgement, triangle: Judgement) -> dict[Layer, list[str]]:
     """What forbids the use of each layer's displacement as evidence."""
     noise = verdicts.eps_gate(facts.scar.get("eps_measured"))
     structural = [] if noise.label == "valid" else list(noise.reasons)
@@ -191,7 +192,7 @@ _SCAR_NUMBERS = (
 )  # fmt: skip
 
 
-def _loudness(lake: Lake, facts: Facts) -> Judgement:
+def _loudness(facts: Facts, medians: Sequence[float]) -> Judgement:
     """Whether the scar is loud among those of non-distilled derivatives of all families."""
     scar = scar_of(facts)
     numbers = {name: facts.scar.get(name) for name in _SCAR_NUMBERS}
@@ -201,7 +202,6 @@ def _loudness(lake: Lake, facts: Facts) -> Judgement:
             layer="structural", question="loudness", label="not interpretable", reasons=(why,),
             missing=(Need(what="a scar of two seeds or more", how=why),), numbers=numbers,
         )  # fmt: skip
-    medians = null_medians(lake, facts)
     found, anomaly = verdicts.loudness(scar, medians), verdicts.concentration_anomaly(scar)
     needed = Need(what="non-distilled derivatives of any family, for loudness", how=MORE_ORGANISMS)
     return Judgement(
@@ -286,15 +286,12 @@ def _delta_norm(facts: Facts) -> Judgement:
 
 
 def _distilled_like(
-    lake: Lake, facts: Facts, faults: Mapping[Layer, Sequence[str]]
+    facts: Facts, displaced: Displaced, faults: Mapping[Layer, Sequence[str]]
 ) -> list[Judgement]:
     """Each calibrated layer, corrected together."""
-    frames: dict[Layer, pl.DataFrame] = {
-        layer: calibrating.displacements(lake, layer) for layer in LAYERS
-    }
     asked: dict[Layer, Question | str] = {
         layer: calibrating.question(frame, layer, facts.derivative_id, facts.base_id)
-        for layer, frame in frames.items()
+        for layer, frame in displaced.items()
     }
     questions = {layer: one for layer, one in asked.items() if not isinstance(one, str)}
     answers = dict(
@@ -310,7 +307,7 @@ def _distilled_like(
             found.append(_unasked(facts, layer, one))
             continue
         answer = calibration.admitted(answers[layer], faults[layer])
-        families = calibrating.families(frames[layer], layer)
+        families = calibrating.families(displaced[layer], layer)
         found.append(_place(facts, layer, answer, families, one.n_left_out, len(questions)))
     return found
 
