@@ -48,10 +48,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Measures what reasoning distillation did to a language model, calibrated to "
         "its base family.",
         epilog="CICATRIX_HOME says where lake, cache and logs are. Exit codes: 0 done, 1 failed, "
-        "2 bad usage, 130 interrupted.",
+        "2 bad usage, 130 interrupted; `verdict` has its own.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_measure(commands)
+    _add_verdict(commands)
     _add_sql(commands)
     _add_take(commands)
     _add_zoo(commands)
@@ -67,12 +68,7 @@ def _add_measure(commands: "Commands") -> None:
         "`zoo:NAME` (the embedded models) or a hub id such as `org/name@revision`.",
     )
     measure.add_argument("models", nargs="+", metavar="MODEL")
-    measure.add_argument("--base", metavar="B", help="the model it was derived from")
-    measure.add_argument("--reference", metavar="R", help="a model of another family, same size")
-    measure.add_argument(
-        "--shared-comparator", metavar="X", help="one stranger shared by all comparisons"
-    )
-    measure.add_argument("--teacher", metavar="T", help="the model it was distilled from")
+    _add_roles(measure)
     _add_choice(measure)
     measure.add_argument("--dry-run", action="store_true", help="say what it would cost, and stop")
     measure.set_defaults(run=_measure)
@@ -85,6 +81,42 @@ def _add_measure(commands: "Commands") -> None:
     demo.add_argument("--no-serve", action="store_true", help="stop after the table")
     demo.add_argument("--port", type=_port, default=8501, help="of the dashboard (default 8501)")
     demo.set_defaults(run=_demo)
+
+
+def _add_roles(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--base", metavar="B", help="the model it was derived from")
+    parser.add_argument("--reference", metavar="R", help="a model of another family, same size")
+    parser.add_argument(
+        "--shared-comparator", metavar="C", help="one stranger shared by all comparisons"
+    )
+    parser.add_argument("--teacher", metavar="T", help="the model it was distilled from")
+
+
+def _add_verdict(commands: "Commands") -> None:
+    verdict = commands.add_parser(
+        "verdict",
+        help="say of a model what its measurements allow, layer by layer",
+        description="Says what the measurements of a model and its base allow, layer by layer, "
+        "with reasons and what is missing; what is not yet measured is measured first. The answer "
+        "is on standard output, the course of measuring on standard error.",
+        epilog="Exit codes: 10 if a layer is DISTILLED-LIKE; else 12 if one is UNCALIBRATED, 11 if "
+        "one is INCONCLUSIVE, 0 if all are NOT DISTILLED-LIKE; 1 failed, 2 bad usage, 130 "
+        "interrupted.",
+    )
+    verdict.add_argument("model", metavar="MODEL")
+    _add_roles(verdict)
+    _add_choice(verdict)
+    verdict.add_argument("--json", action="store_true", help="print one JSON object")
+    verdict.set_defaults(run=_verdict)
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="say how well known distilled models are told from the others",
+        description="Evaluates the verdict on the models of known lineage in the lake, each judged "
+        "without those of its own recipe: by family and pooled, beside one threshold for all.",
+    )
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+    evaluate.set_defaults(run=_evaluate)
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
@@ -197,6 +229,28 @@ def _measure(given: argparse.Namespace) -> int:
     if given.dry_run:
         return command.estimate(chosen, _choice(given))
     return command.measure(chosen, _choice(given))
+
+
+def _verdict(given: argparse.Namespace) -> int:
+    from flows import command, targets
+    from measure.errors import BadInput
+
+    if given.base is None:
+        raise BadInput(f"{given.model!r} is judged against its base: name it with `--base B`")
+    target = targets.Target(
+        model=given.model,
+        base=given.base,
+        reference=given.reference,
+        shared_comparator=given.shared_comparator,
+        teacher=given.teacher,
+    )
+    return command.judge(target, _choice(given), as_json=given.json)
+
+
+def _evaluate(given: argparse.Namespace) -> int:
+    from flows import evaluating
+
+    return evaluating.report(as_json=given.json)
 
 
 def _choice(given: argparse.Namespace) -> dict[str, object]:

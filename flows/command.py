@@ -1,14 +1,15 @@
-"""What `cicatrix measure` and `cicatrix demo` do around the flow: estimate, run, tell."""
+"""What `cicatrix measure`, `demo` and `verdict` do around the flow: estimate, run, tell."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from flows import environment, estimating, report
+from flows import environment, estimating, report, verdict, verdict_screen
 from flows.choice import Choice
+from flows.facts import Pair
 from flows.session import Session
 from flows.targets import Target, in_order
-from measure import models
+from measure import models, sources
 from measure.errors import BadInput
 from warehouse.lake import Lake
 
@@ -23,20 +24,7 @@ def estimate(targets: Sequence[Target], options: Mapping[str, object]) -> int:
 
 def measure(targets: Sequence[Target], options: Mapping[str, object]) -> int:
     """Measure what is missing, then print what is known of the targets; 1 if any of them failed."""
-    choice = Choice.model_validate(options)
-    device = choice.device or models.pick_device()
-    models.check_device(device)
-    failures: dict[str, str] = {}
-    with Lake.open() as lake:
-        session = Session(lake, targets, choice.settings(device), device)
-        is_complete = session.is_complete()
-        if is_complete:
-            for target in targets:
-                session.measure_distances(target)
-            _say(f"all {session.n_measurements()} measurements are in the lake: nothing to measure")
-    if not is_complete:
-        _say(estimating.of(targets, choice).text())
-        failures = _run_flow(targets, choice, device)
+    session, failures = _measure_missing(targets, Choice.model_validate(options), _say)
     ids: dict[str, str] = {}
     for ref in in_order(targets):
         if ref not in failures:
@@ -46,11 +34,51 @@ def measure(targets: Sequence[Target], options: Mapping[str, object]) -> int:
     report.print_summary([ids[ref] for ref in derivatives if ref in ids])
     report.print_weights(list(ids.values()))
     for ref, reason in failures.items():
-        sys.stderr.write(f"failed: {ref}: {reason}\n")
+        _note(f"failed: {ref}: {reason}")
     return 1 if failures else 0
 
 
-def _run_flow(targets: Sequence[Target], choice: Choice, device: str) -> dict[str, str]:
+def judge(target: Target, options: Mapping[str, object], *, as_json: bool) -> int:
+    """Measure what a verdict needs and lacks, judge, keep what is new; the pair's exit code."""
+    if sources.model_id_of(target.model) == sources.model_id_of(target.base or target.model):
+        raise BadInput(f"{target.model!r} is its own base: give the model it was derived from")
+    session, failures = _measure_missing([target], Choice.model_validate(options), _note)
+    for ref, reason in failures.items():
+        _note(f"failed: {ref}: {reason}")
+    if target.model in failures or target.base in failures:
+        return 1
+    members = {"derivative": target.model, **target.others()}
+    ids = {role: session.model_id(ref) for role, ref in members.items() if ref not in failures}
+    with Lake.open() as lake:
+        found = verdict.judge(lake, Pair(target=target, ids=ids))
+        lake.add_verdicts(found.rows())
+    if as_json:
+        sys.stdout.write(found.text())
+    else:
+        verdict_screen.show(found)
+    return found.exit_code
+
+
+def _measure_missing(
+    targets: Sequence[Target], choice: Choice, tell: Callable[[str], None]
+) -> tuple[Session, dict[str, str]]:
+    """Measure what is not in the lake; the session that knows the ids, and why models failed."""
+    device = choice.device or models.pick_device()
+    models.check_device(device)
+    with Lake.open() as lake:
+        session = Session(lake, targets, choice.settings(device), device)
+        if session.is_complete():
+            for target in targets:
+                session.measure_distances(target)
+            tell(f"all {session.n_measurements()} measurements are in the lake: nothing to measure")
+            return session, {}
+    tell(estimating.of(targets, choice).text())
+    return session, _run_flow(targets, choice, device, tell)
+
+
+def _run_flow(
+    targets: Sequence[Target], choice: Choice, device: str, tell: Callable[[str], None]
+) -> dict[str, str]:
     """Reasons of the models that failed; Prefect is imported only when there is work for it."""
     environment.prepare(quiet=True)
     import httpx
@@ -58,7 +86,7 @@ def _run_flow(targets: Sequence[Target], choice: Choice, device: str) -> dict[st
     from flows.measuring import SomeFailed, measure_targets, own_server_if_none
 
     try:
-        with own_server_if_none(device, _say):
+        with own_server_if_none(device, tell):
             measure_targets(list(targets), choice)
     except SomeFailed as error:
         return error.failures
@@ -68,6 +96,11 @@ def _run_flow(targets: Sequence[Target], choice: Choice, device: str) -> dict[st
             "run the command again"
         ) from error
     return {}
+
+
+def _note(line: str) -> None:
+    """Tell beside the answer, which a pipe reads alone."""
+    sys.stderr.write(line + "\n")
 
 
 def _say(line: str) -> None:

@@ -195,6 +195,7 @@ class CalibratedVerdict(Verdict):
     """'DISTILLED-LIKE', 'NOT DISTILLED-LIKE', 'INCONCLUSIVE' or 'UNCALIBRATED', in one layer."""
 
     answer: Answer
+    missing: tuple[str, ...]  # what the calibration lacks for an answer; empty if it has one
     p_holm: float | None  # over all that was asked at once; None if it took no part
     power: float | None  # share of known distilled pairs found at the level of this question
     n_power: int  # pairs in that share
@@ -238,9 +239,43 @@ def _judge(answer: Answer, p_holm: float | None, alpha: float, level: float) -> 
         label=label,
         reasons=(*why, *_numbers(answer)),
         answer=answer,
+        missing=tuple(lacks) if label == "UNCALIBRATED" else (),
         p_holm=p_holm,
         power=share,
         n_power=n_power,
+    )
+
+
+def admitted(verdict: CalibratedVerdict, faults: Sequence[str]) -> CalibratedVerdict:
+    """The verdict; INCONCLUSIVE if it would accuse on evidence that `faults` forbid to use."""
+    if verdict.label != "DISTILLED-LIKE" or not faults:
+        return verdict
+    reasons = (*(f"inadmissible: {fault}" for fault in faults), *verdict.reasons)
+    return replace(verdict, label="INCONCLUSIVE", reasons=reasons)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uniform:
+    """What one threshold on the plain norm, the same for all families, would say: a comparison."""
+
+    n_null: int  # non-distilled of all families, without the asked one
+    threshold: float | None  # their 95th percentile, in floors
+    p: float | None
+
+
+def uniform(answer: Answer, calibrations: Sequence[Calibration]) -> Uniform:
+    """The norm of a derivative among those of the non-distilled of all families."""
+    norms = [
+        float(np.linalg.norm(one.displacement)) / calibration.floor
+        for calibration in calibrations
+        for one in calibration.null
+        if one.name != answer.asked.name
+    ]
+    if not norms:
+        return Uniform(n_null=0, threshold=None, p=None)
+    threshold = float(np.quantile(norms, 0.95))
+    return Uniform(
+        n_null=len(norms), threshold=threshold, p=conformal_p(answer.norm, np.array(norms))
     )
 
 

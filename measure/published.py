@@ -1,7 +1,7 @@
 """The numbers that others have published, as rows: a source of its own, never mixed with measured.
 
 They stand in `published.toml` with the convention they were given in, since one paper uses several
-for one quantity. Verdicts are tested on them.
+for one quantity. Verdicts are tested on them; `flows/published.py` writes them into every lake.
 """
 
 import tomllib
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
+
+from measure.verdicts import Layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +21,7 @@ class PublishedNumber:
     place: str | None = None  # table or section of the source; null if not known
     subject: str  # a model, a family, or what the number is about
     family: str | None = None  # base family; null if there is none or it is not known
+    layer: Layer | None = None  # null: a static or gradient observable, or across layers
     quantity: str
     convention: str | None = None  # how it was taken, where there is more than one way
     unit: str

@@ -40,6 +40,7 @@ __all__ = [
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _SAME_MODEL = "old.model_id = new.model_id"
+_QUESTION = ("derivative_id", "base_id", "layer", "question", "statement")
 _SAME_PAIR = "old.derivative_id = new.derivative_id and old.role = new.role"
 
 
@@ -107,6 +108,26 @@ class Lake:
             "and base.derivative_id = new.derivative_id))"
         )
         return self._add_new("comparison", comparisons, "declared_at", is_known)
+
+    def add_verdicts(self, verdicts: Iterable[Row]) -> int:
+        """Keep answers, `judged_at` filled in; how many differ from the newest to their question.
+
+        The same answer by another version of the code is the same answer.
+        """
+        same = [f"old.{n} is not distinct from new.{n}" for n in _QUESTION]
+        is_newest = (
+            "old.judged_at = (select max(judged_at) from verdict as latest where "
+            + " and ".join(f"latest.{n} is not distinct from new.{n}" for n in _QUESTION)
+            + ")"
+        )
+        answer = [
+            f"old.{column.name} is not distinct from new.{column.name}"
+            for column in TABLES["verdict"].columns
+            if column.name not in (*_QUESTION, "code_version", "judged_at")
+        ]
+        return self._add_new(
+            "verdict", verdicts, "judged_at", " and ".join([*same, is_newest, *answer])
+        )
 
     def plan(self, measurement: Row, models: Mapping[str, str]) -> bool:
         """Plan a measurement of these models by role; False when it is planned already.

@@ -29,7 +29,14 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "lineage": ("lineage",),
     "lineage_layer": ("lineage",),
     "summary": ("structural", "template_distance"),
+    "displacement": ("structural", "template_distance"),
+    "triangle": ("template_distance",),
+    "family_calibration": ("structural", "template_distance"),
+    "cross_layer": ("structural", "template_distance"),
+    "claim": (),
+    "published": (),  # changes with the code alone
 }
+_SHOW_VERDICTS = ("triangle", "cross_layer", "claim")
 _RUN_MARTS = ("run", "run_unit")
 
 
@@ -100,8 +107,8 @@ def templates(measurement_id: str, location: Location | None = None) -> pl.DataF
 def newest(name: str, location: Location | None = None) -> datetime | None:
     """When a mart last had reason to change; None while it has nothing.
 
-    That is the completion of a measurement it can see, or a declared pair; for runs any unit,
-    plan or attempt. Cheap: it reads no records.
+    That is the completion of a measurement it can see, a declared pair, or a verdict it shows; for
+    runs any unit, plan or attempt. Cheap: it reads no records.
     """
     if name in _RUN_MARTS:
         sql = (
@@ -114,11 +121,12 @@ def newest(name: str, location: Location | None = None) -> datetime | None:
     elif name in _METHODS_SEEN:
         sql = (
             "with completed as (select max(committed_at) as done_at from stg_measurement "
-            "where list_contains(?, method)) "
-            "select greatest(done_at, (select max(declared_at) from comparison)) as changed_at "
-            "from completed where done_at is not null"
+            "where list_contains(?::varchar[], method)), "
+            "judged as (select max(judged_at) as judged_at from verdict where ?) "
+            "select greatest(done_at, judged_at, (select max(declared_at) from comparison)) "
+            "as changed_at from completed, judged where coalesce(done_at, judged_at) is not null"
         )
-        values = [list(_METHODS_SEEN[name])]
+        values = [list(_METHODS_SEEN[name]), name in _SHOW_VERDICTS]
     else:
         raise LakeError(f"there is no mart '{name}'; there are {', '.join(relations('marts'))}")
     found = _frame(sql, location, values)

@@ -71,7 +71,8 @@ def _value(table: Table, column: Column, value: object) -> object:
     if column.type.endswith("[]"):
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise _unfit(table, column, value, f"a list ({column.type.lower()})")
-        return [_number(table, column, item) for item in value]
+        item_of = _text if column.type == "VARCHAR[]" else _number
+        return [item_of(table, column, item) for item in value]
     return _number(table, column, value)
 
 

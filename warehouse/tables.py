@@ -22,6 +22,7 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", tz="UTC"),
     "INTEGER[]": pa.list_(pa.int32()),
     "DOUBLE[]": pa.list_(pa.float64()),
+    "VARCHAR[]": pa.list_(pa.string()),
 }
 INSTANT = "TIMESTAMP WITH TIME ZONE"
 
@@ -580,6 +581,46 @@ WEIGHT_LINEAGE_PAIR = Table(
     is_record=True,
 )
 
+VERDICT = Table(
+    "verdict",
+    "judged question of a pair in one layer and instant; the newest counts",
+    ("derivative_id", "base_id", "layer", "question", "statement", "judged_at"),
+    (
+        _text("derivative_id", "model_id of the derivative"),
+        _text("base_id", "model_id of the base it is judged against"),
+        _text(
+            "layer",
+            "layer that the question is about; no other layer's numbers answer it",
+            values=("structural", "functional", "thermodynamic", "cross-layer"),
+        ),
+        _text(
+            "question",
+            "what was asked: 'distilled-like' by the family's calibration, the others by the rules "
+            "of measure/verdicts.py",
+            values=(
+                "distilled-like",
+                "loudness",
+                "triangle free",
+                "triangle forced",
+                "delta-norm",
+                "pattern",
+                "claim",
+            ),
+        ),
+        _text("statement", "the sentence judged, of a claim; null for other questions", null=True),
+        _text("label", "the answer"),
+        Column("reasons", "VARCHAR[]", "the comparisons that decided, in order"),
+        Column("missing", "VARCHAR[]", "what an answer would need, and how to get it"),
+        _real("p", "conformal p, 0 to 1; null where none was asked or known", null=True),
+        _real("p_least", "the smallest p that so many non-distilled can give", null=True),
+        _int("n_null", "non-distilled derivatives that judged it", null=True),
+        _text("numbers", "canonical JSON of the numbers it was made of"),
+        _text("thresholds", "canonical JSON of the thresholds it turned on"),
+        _text("code_version", "version of the code that judged"),
+        _instant("judged_at", "when it was judged"),
+    ),
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -601,6 +642,7 @@ TABLES: dict[str, Table] = {
         FISHER_SUMMARY,
         WEIGHT_LINEAGE,
         WEIGHT_LINEAGE_PAIR,
+        VERDICT,
         ORGANISM,  # last: a view's column means what the first table with that column says
     )
 }

@@ -32,7 +32,18 @@ def test_help_imports_nothing_heavy():
 
 
 def test_every_command_has_help(capsys):
-    for command in ("measure", "demo", "sql", "take", "pack", "up", "doctor", "init"):
+    for command in (
+        "measure",
+        "demo",
+        "verdict",
+        "evaluate",
+        "sql",
+        "take",
+        "pack",
+        "up",
+        "doctor",
+        "init",
+    ):
         with pytest.raises(SystemExit) as caught:
             cli.main([command, "--help"])
         assert caught.value.code == 0

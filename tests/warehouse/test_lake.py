@@ -458,3 +458,67 @@ def test_every_check_finds_what_it_is_for(lake, location):
     assert all(found.values()), found
     with pytest.raises(LakeError, match="duplicate_key"):
         checks.require_good(location)
+
+
+def verdict_row(**over):
+    return {
+        "derivative_id": "child",
+        "base_id": "base",
+        "layer": "structural",
+        "question": "distilled-like",
+        "statement": None,
+        "label": "INCONCLUSIVE",
+        "reasons": ["within the null"],
+        "missing": [],
+        "p": 0.5,
+        "p_least": 0.5,
+        "n_null": 1,
+        "numbers": "{}",
+        "thresholds": "{}",
+        "code_version": "0",
+        **over,
+    }
+
+
+def test_an_answer_is_kept_when_it_differs_from_the_newest(lake, location):
+    lake.add_models([model("child"), model("base")])
+    other = verdict_row(layer="functional")
+    claim = verdict_row(question="claim", statement="it is loud", p=None, p_least=None, n_null=None)
+    assert lake.add_verdicts([verdict_row(), other, claim]) == 3
+    assert lake.add_verdicts([verdict_row(code_version="1"), other, claim]) == 0
+    assert lake.add_verdicts([verdict_row(label="UNCALIBRATED", missing=["2 null"])]) == 1
+    assert lake.add_verdicts([verdict_row()]) == 1  # back to what it was is a change too
+    assert lake.add_verdicts([verdict_row(reasons=["another"])]) == 1
+    rows = read.table("verdict", location, layer="structural", question="distilled-like")
+    assert rows.sort("judged_at")["label"].to_list() == [
+        "INCONCLUSIVE", "UNCALIBRATED", "INCONCLUSIVE", "INCONCLUSIVE",
+    ]  # fmt: skip
+    assert read.newest("claim", location) == read.table("verdict", location)["judged_at"].max()
+    assert {name: rows.height for name, rows in checks.run(location).items() if rows.height} == {}
+
+
+@pytest.mark.parametrize(
+    ("over", "check"),
+    [
+        ({"p": 0.4}, "verdict_out_of_range"),
+        ({"p_least": 0.25, "p": 0.5}, "verdict_out_of_range"),
+        ({"n_null": None}, "verdict_out_of_range"),
+        ({"reasons": []}, "verdict_out_of_range"),
+        ({"label": "UNCALIBRATED"}, "verdict_out_of_range"),
+        ({"statement": "it is loud"}, "verdict_out_of_range"),
+        ({"numbers": "{"}, "verdict_out_of_range"),
+        ({"base_id": "nobody"}, "verdict_of_unknown_pair"),
+        ({"base_id": "child"}, "verdict_of_unknown_pair"),
+    ],
+)
+def test_what_a_verdict_must_not_be_is_found(lake, location, over, check):
+    lake.add_models([model("child"), model("base")])
+    lake.add_verdicts([verdict_row(**over)])
+    broken = {name for name, rows in checks.run(location).items() if rows.height}
+    assert broken == {check}
+
+
+def test_a_list_of_texts_is_checked(lake):
+    lake.add_models([model("child"), model("base")])
+    with pytest.raises(LakeError, match=r"'verdict.reasons' was given 1 and wants text"):
+        lake.add_verdicts([verdict_row(reasons=[1])])

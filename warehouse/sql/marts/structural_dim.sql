@@ -70,6 +70,7 @@ select
     chosen.other_id,
     chosen.other,
     chosen.tau_kind,
+    chosen.protocol,
     chosen.seed,
     start.dim,
     start.prompt_id,

@@ -1,0 +1,114 @@
+"""Family calibration from the lake: where models of known lineage were moved to, by layer.
+
+Who is distilled is known of the models of the zoo (table `organism`). A declared teacher is a
+suspicion and calibrates nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from measure.calibration import Calibration, Derivative
+from measure.verdicts import Layer
+from warehouse.lake import Lake
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    Matrix = Float[NDArray[np.float64], "derivatives values"]
+
+LAYERS: tuple[Layer, ...] = ("structural", "functional")  # delta-norm is a gate and moves nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Question:
+    """A derivative and the calibration that may judge it."""
+
+    calibration: Calibration
+    asked: Derivative
+    n_left_out: int  # of known lineage in this family, but measured otherwise or of unknown noise
+
+
+def displacements(lake: Lake, layer: Layer) -> pl.DataFrame:
+    """The rows of the mart `displacement` in one layer."""
+    return lake.query("select * from displacement where layer = ? order by derivative_id", [layer])
+
+
+def question(frame: pl.DataFrame, layer: Layer, derivative_id: str, base_id: str) -> Question | str:
+    """What is asked of one derivative; or why its layer has no displacement to ask about."""
+    is_asked = (pl.col("derivative_id") == derivative_id) & (pl.col("base_id") == base_id)
+    found = frame.filter(is_asked)
+    if found.is_empty():
+        return "it has no displacement from its base here"
+    asked = found.row(0, named=True)
+    if asked["floor"] is None:
+        return "the noise of its displacement is unknown or too large"
+    family = frame.filter(family=asked["family"])
+    like = _like(family, asked["protocol"], asked["n_values"])
+    members = like.filter(is_asked | pl.col("is_distilled").is_not_null())
+    vectors = _vectors(members)
+    if not vectors.shape[1]:
+        return "every prompt failed in one of the models compared"
+    every = _derivatives(members, vectors)
+    n_known = family["is_distilled"].count()
+    return Question(
+        calibration=_calibration(members, every, layer),
+        asked=every[members["derivative_id"].to_list().index(derivative_id)],
+        n_left_out=n_known - members["is_distilled"].count(),
+    )
+
+
+def families(frame: pl.DataFrame, layer: Layer) -> list[Calibration]:
+    """A calibration a family, of its members measured by the protocol that most of them share."""
+    known = frame.filter(pl.col("is_distilled").is_not_null() & pl.col("floor").is_not_null())
+    found: list[Calibration] = []
+    for (_,), family in known.group_by("family", maintain_order=True):
+        shared = (
+            family.group_by("protocol", "n_values")
+            .agg(pl.len(), pl.col("measured_at").max())
+            .sort("len", "measured_at", "protocol", descending=True)
+        )
+        members = _like(family, shared["protocol"][0], shared["n_values"][0])
+        vectors = _vectors(members)
+        if vectors.shape[1]:
+            found.append(_calibration(members, _derivatives(members, vectors), layer))
+    return sorted(found, key=lambda one: one.family)
+
+
+def _like(frame: pl.DataFrame, protocol: str, n_values: int) -> pl.DataFrame:
+    """Displacements that may be compared: measured alike, and their noise is known."""
+    return frame.filter(pl.col("floor").is_not_null(), protocol=protocol, n_values=n_values)
+
+
+def _vectors(members: pl.DataFrame) -> Matrix:
+    """Their displacements, over the values that all of them have."""
+    n_values = members["n_values"][0]
+    every = members["displacement"].cast(pl.Array(pl.Float64, n_values)).to_numpy()
+    vectors = np.asarray(every, dtype=np.float64).reshape(members.height, n_values)
+    return vectors[:, np.isfinite(vectors).all(axis=0)]
+
+
+def _derivatives(members: pl.DataFrame, vectors: Matrix) -> list[Derivative]:
+    return [
+        Derivative(name=name, recipe=recipe, displacement=vector)
+        for name, recipe, vector in zip(
+            members["derivative_id"], members["recipe"], vectors, strict=True
+        )
+    ]
+
+
+def _calibration(members: pl.DataFrame, every: Sequence[Derivative], layer: Layer) -> Calibration:
+    known = list(zip(every, members["is_distilled"], strict=True))
+    return Calibration(
+        family=members["family"][0],
+        layer=layer,
+        floor=float(np.median(members["floor"].to_numpy())),
+        distilled=tuple(one for one, is_distilled in known if is_distilled is True),
+        null=tuple(one for one, is_distilled in known if is_distilled is False),
+    )
