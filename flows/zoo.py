@@ -53,8 +53,10 @@ def take_records(lake: Lake) -> None:
     """Append the shipped records to a lake; what it has measured itself stays."""
     taken = pack.take_pack(lake, RECORDS)
     if taken.n_measurements:
-        _say(
-            f"the zoo's records: {taken.n_measurements} measurements of {len(zoo.members())} models"
+        # Beside the answer of a first question, which a pipe reads alone.
+        sys.stderr.write(
+            f"the zoo's records: {taken.n_measurements} measurements of "
+            f"{len(zoo.members())} models\n"
         )
 
 

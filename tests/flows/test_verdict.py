@@ -10,7 +10,7 @@ from planting import N_VALUES, Plant, directions, family_of, plant
 from flows import calibrating, cli, command, verdict
 from flows.facts import Pair
 from flows.session import Session
-from flows.targets import Target, in_order, zoo_targets
+from flows.targets import Target, in_order, demo_targets
 from measure import prompts, run
 from measure.calibration import Calibration, Derivative, admitted, judge, uniform
 from warehouse import checks, read
@@ -308,7 +308,7 @@ def test_the_screen_fits_100_columns_and_names_every_number(planted, capsys):
 def measured_zoo(tmp_path_factory):
     """The embedded models measured over two seeds, once."""
     place = tmp_path_factory.mktemp("zoo")
-    targets = zoo_targets()
+    targets = demo_targets()
     with Lake.open(Location.from_env({"CICATRIX_HOME": str(place)})) as lake:
         session = Session(lake, targets, SETTINGS, "cpu")
         for ref in in_order(targets):
@@ -321,7 +321,7 @@ def measured_zoo(tmp_path_factory):
 @pytest.fixture
 def zoo_home(measured_zoo, monkeypatch):
     at(monkeypatch, measured_zoo)
-    return zoo_targets()
+    return demo_targets()
 
 
 def ask(capsys, target, *more):

@@ -84,6 +84,26 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypat
     assert n_passes == 20  # from the checkpoint at step 20, not from the first
 
 
+def test_what_is_frozen_goes_on_frozen(tmp_path, monkeypatch):
+    torch.set_num_threads(1)
+    monkeypatch.setattr(train, "CHECKPOINT_EVERY", 10)
+
+    def half_frozen() -> tuple[torch.nn.Module, torch.nn.Parameter]:
+        model = train.new_model(_SHAPES[0], 32, _IDS, 3)
+        embedding = model.get_input_embeddings().weight
+        embedding.requires_grad_(False)
+        return model, embedding
+
+    model, embedding = half_frozen()
+    before = embedding.clone()
+    whole = train.train(model, train.batches(_rows(), 40, 16, 3), 40, 1e-2)
+    assert torch.equal(embedding, before)
+    with pytest.raises(_Interrupted):
+        train.train(half_frozen()[0], _stopping(25), 40, 1e-2, checkpoint=tmp_path / "c")
+    stream = train.batches(_rows(), 40, 16, 3)
+    assert train.train(half_frozen()[0], stream, 40, 1e-2, checkpoint=tmp_path / "c") == whole
+
+
 def test_a_student_of_logits_comes_nearer_to_its_teacher_than_one_of_text_alone():
     torch.set_num_threads(1)
     teacher = train.new_model(_SHAPES[0], 32, _IDS, 9)
