@@ -149,7 +149,7 @@ _NUMBERS = (
 _IN_FULL = ("n_units_used", "numerical_rank", "sv_cosine")
 
 
-def _as_stored(name: str, value: float | None) -> float | None:
+def _as_stored(name: str, value: float | None) -> Any:
     """None for what some units cannot tell, being 0 throughout though the weight is not."""
     if value is None or not math.isfinite(value):
         return None

@@ -59,14 +59,19 @@ def measure(source: Source) -> Stiffness:
 
     That is GGUF, quantised weights, and no final norm or unembedding among the tensors.
     """
-    nothing: dict[str, Any] = {field.name: None for field in fields(Stiffness)}
     try:
         numbers = _measure(source)
     except NoWeights as error:
-        return Stiffness(**nothing | {"reason": f"the model {error.reason}"})
+        return _unknown(f"the model {error.reason}")
     if not all(math.isfinite(value) for value in numbers.values() if isinstance(value, float)):
-        return Stiffness(**nothing | {"reason": "a weight is not finite"})
+        return _unknown("a weight is not finite")
     return Stiffness(**numbers)
+
+
+def _unknown(reason: str) -> Stiffness:
+    nothing: dict[str, Any] = {field.name: None for field in fields(Stiffness)}
+    nothing["reason"] = reason
+    return Stiffness(**nothing)
 
 
 def _measure(source: Source) -> dict[str, Any]:

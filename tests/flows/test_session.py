@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from flows import ledger, taking
+from flows import ledger, report, taking
 from flows.session import Session
 from flows.targets import Target, bases_read_by, in_order
 from measure import __main__ as alone
@@ -237,6 +237,30 @@ def test_what_needs_no_loading_is_measured_without_it(home, target, monkeypatch)
         assert again.measure_distances(target) == 1
         assert again.is_complete() and again.n_new_units == 4
     assert read.mart("stiffness").height == 4 and read.mart("lineage").height == 1
+    assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
+
+
+def test_a_model_whose_weights_cannot_be_read_is_complete_and_the_end_says_why(
+    home, target, derivative, capsys
+):
+    """Quantised in part: it runs, and has neither stiffness nor a lineage that can be told."""
+    weights = load_file(derivative / "model.safetensors")
+    weights["model.layers.0.mlp.scales"] = torch.ones((2, 2), dtype=torch.int8)
+    save_file(weights, derivative / "model.safetensors", metadata={"format": "pt"})
+    with Lake.open() as lake:
+        session = measure_all(lake, [target])
+        assert Session(lake, [target], SETTINGS, "cpu").is_complete()
+    assert session.failures == {}
+    (pair,) = read.mart("lineage").to_dicts()
+    assert pair["weight_lineage"] == "NOT COMPARABLE"
+    assert pair["weight_lineage_reason"].startswith("the derivative stores 'model.layers.0.mlp")
+    report.print_weights([session.model_id(ref) for ref in in_order([target])])
+    told = capsys.readouterr().out.splitlines()
+    assert "capability: sentence provenance is not measured." in told
+    (line,) = [line for line in told if line.startswith("no stiffness of ")]
+    assert line.startswith(
+        "no stiffness of derivative: the model stores 'model.layers.0.mlp.scales'"
+    )
     assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
 
 
