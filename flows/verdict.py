@@ -33,7 +33,7 @@ THRESHOLDS = canonical_json(
         "min_power": calibration.MIN_POWER,
     }
 )
-MORE_ORGANISMS = "`cicatrix demo` measures the embedded models, `cicatrix take PACK` brings more"
+MORE_ORGANISMS = "`cicatrix demo --no-serve` measures the embedded ones, `cicatrix take PACK` more"
 
 
 Displaced = Mapping[Layer, pl.DataFrame]  # rows of the mart `displacement`

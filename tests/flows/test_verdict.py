@@ -10,7 +10,7 @@ from planting import N_VALUES, Plant, directions, family_of, plant
 from flows import calibrating, cli, command, verdict
 from flows.facts import Pair
 from flows.session import Session
-from flows.targets import Target, in_order, demo_targets
+from flows.targets import Target, demo_targets, in_order
 from measure import prompts, run
 from measure.calibration import Calibration, Derivative, admitted, judge, uniform
 from warehouse import checks, read

@@ -454,10 +454,29 @@ def test_every_check_finds_what_it_is_for(lake, location):
     raw.execute(f"insert into structural_tau values ('s-good', 1, 5, {record} 1.5, 0.5, null)")
     raw.execute(f"insert into structural_tau values ('s-good', 0, 0, {record} null, null, null)")
     raw.execute(f"insert into structural_tau values ('ghost', 0, 0, {record} 'nan', 0.5, null)")
+    add_impossible_triangle(lake)
+    lake.add_verdicts([verdict_row(p=0.25)])  # of a pair that nobody registered, too
     found = {name: frame.height for name, frame in checks.run(location).items()}
     assert all(found.values()), found
     with pytest.raises(LakeError, match="duplicate_key"):
         checks.require_good(location)
+
+
+def add_impossible_triangle(lake):
+    """A base at 0, a derivative and a reference at 1 in the first gap, said to be 9 away."""
+    models = {"base": "b", "derivative": "d", "reference": "r"}
+    lake.add_models([model(model_id) for model_id in models.values()])
+    for role, model_id in models.items():
+        lake.plan(measurement(f"t-{role}", "template", 1), {"model": model_id})
+        template = [float(role != "base")] + [0.0] * 19
+        rows = [template_row("p", template=template)]
+        lake.append_unit(f"t-{role}", "all", {"prompt_template": rows}, 1)
+    inputs = ",".join(f'"{role}":"t-{role}"' for role in models)
+    options = f'{{"inputs":{{{inputs}}},"mode":"free"}}'
+    lake.plan(measurement("triangle", "template_distance", 1, options=options), models)
+    near = distance_row("derivative", centroid_distance=1.0, crp_distance=1.0)
+    far = distance_row("reference", centroid_distance=9.0, crp_distance=9.0)
+    lake.append_unit("triangle", "all", {"template_distance": [near, far]}, 1)
 
 
 def verdict_row(**over):
