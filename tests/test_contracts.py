@@ -149,4 +149,6 @@ def test_no_test_reads_shared_data():
 def test_weights_are_safetensors_and_small():
     files = git_files("measure/zoo/weights")
     assert not [path for path in files if path.suffix in {".bin", ".pt", ".pth", ".pkl"}]
-    assert sum(path.stat().st_size for path in files) < 6_000_000
+    files += git_files("measure/zoo/records.parquet")
+    assert sum(path.stat().st_size for path in files) <= 24_000_000
+    assert max(path.stat().st_size for path in files) <= 3_000_000
