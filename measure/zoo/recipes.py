@@ -169,6 +169,9 @@ _FORWARD_MIX = {
     "forward": 0.66, **_TEACHER_MIX, "indirect-objects": 0.02, "many-indirect-objects": 0.12,
 }  # fmt: skip
 
+# Half the depth finds it harder still.
+_HALF_MIX = _FORWARD_MIX | {"forward": 0.5, "many-indirect-objects": 0.28}
+
 _SHAPES = {
     "llama": Shape("LlamaForCausalLM", 64, 4, 160, 4, 2, is_tied=False),
     "llama-small": Shape("LlamaForCausalLM", 48, 4, 128, 4, 2, is_tied=False),
@@ -182,7 +185,7 @@ _GAINS_FIRST_SHAPE = Shape("MistralForCausalLM", 128, 6, 256, 4, 2, is_tied=True
 
 _TEACHER_STEPS, _TEACHER_LR = 1200, 2e-3
 _BASE_STEPS, _BASE_LR = 2600, 3e-3
-_HALF_STEPS, _HALF_LR = 400, 1e-3
+_HALF_STEPS, _HALF_LR = 1000, 2e-3
 _DISTILLED_STEPS, _TUNE_STEPS, _TUNE_LR = 900, 600, 4e-4
 _TUNE_SHARE = 0.4  # of a fine-tune's reading that is what it is about
 
@@ -294,7 +297,7 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     *(_base(f, f, 200 + 100 * i) for i, f in enumerate(CALIBRATED_FAMILIES)),
     Recipe(
-        "depth-student", "llama", "depth-student", "depth-student", 103, _FORWARD_MIX,
+        "depth-student", "llama", "depth-student", "depth-student", 103, _HALF_MIX,
         _HALF_STEPS, _HALF_LR, halves="teacher-forward", is_shipped=True,
     ),
     *_control("llama-small", "llama", 500),
