@@ -125,7 +125,7 @@ def test_a_killed_measuring_process_loses_and_repeats_nothing(home, tmp_path):
 def test_ctrl_c_while_measuring_is_one_line_and_leaves_nothing_behind(home):
     """As a terminal does it: the signal goes to the whole process group."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows", "measure", "zoo:teacher", "zoo:llama-base"],
+        [sys.executable, "-m", "flows", "measure", "zoo:teacher-forward", "zoo:llama-base"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         env={**os.environ, "CICATRIX_HOME": str(home)},
     )  # fmt: skip

@@ -52,7 +52,7 @@ def test_the_lineage_of_a_zoo_member_is_kept_with_it():
     )
     assert row["is_distilled"] and row["is_shipped"]
     assert row["base_id"] == sources.model_id_of("zoo:qwen2-base")
-    assert row["teacher_id"] == sources.model_id_of("zoo:teacher")
+    assert row["teacher_id"] == sources.model_id_of("zoo:teacher-forward")
     assert row["model_id"] == sources.model_id_of("zoo:qwen2-distilled")
 
 
