@@ -105,7 +105,7 @@ def _toml(rows: list[dict[str, Any]]) -> str:
         "tokenizers": importlib.metadata.version("tokenizers"),
     }
     parts = [
-        "# Written by `python -m measure.zoo build`; do not edit.\n",
+        "# Written by `cicatrix zoo build`; do not edit.\n",
         f'limits = """\n{LIMITS}\n"""\n',
         _lines(head),
     ]
