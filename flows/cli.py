@@ -178,7 +178,8 @@ def _add_zoo(commands: "Commands") -> None:
         "build",
         help="make what is missing",
         description="Trains what is missing, goes on where it was stopped, and, when nothing is "
-        "left out, measures the records that ship with the project. An hour and three quarters on 2 cores.",
+        "left out, measures the records that ship with the project. An hour and three quarters "
+        "on 2 cores.",
     )
     build.add_argument("--only", nargs="+", default=[], metavar="NAME", help="and what they need")
     build.add_argument(

@@ -105,7 +105,8 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty CICATRIX_HOME of the test's own."""
+    """An empty CICATRIX_HOME of the test's own, whose lake begins without the zoo's records."""
+    monkeypatch.setattr("flows.cli._take_records", lambda: None)
     monkeypatch.setenv("CICATRIX_HOME", str(tmp_path / "home"))
     for name in ("CICATRIX_CATALOG", "CICATRIX_DATA", "PREFECT_API_URL", "PREFECT_HOME"):
         monkeypatch.delenv(name, raising=False)

@@ -39,6 +39,16 @@ def test_a_fresh_lake_is_calibrated_and_passes_every_check(calibrated):
     assert read.mart("run").filter(pl.col("state") == "running").is_empty()
 
 
+def test_a_first_command_brings_the_records_and_the_next_does_not(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CICATRIX_HOME", str(tmp_path / "first"))
+    query = ["sql", "select count(*) as n from organism", "--format", "csv"]
+    for told in ("the zoo's records: ", ""):
+        assert cli.main(query) == cli.DONE
+        said = capsys.readouterr()
+        assert said.out == f"n\n{len(members())}\n"
+        assert said.err.startswith(told) and said.err.count("\n") == bool(told)
+
+
 def test_the_records_scars_are_those_of_the_manifest(calibrated):
     seeds = (
         read.mart("structural_distance")
