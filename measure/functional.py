@@ -230,7 +230,7 @@ def _record(prompt: Prompt, mode: Mode, n_prompt: int, text: str, gaps: Gaps) ->
         n_tokens=len(gaps),
         beta_mean=float(ppp_scale(gaps).mean()) if is_scored else None,
         # As exact as the fp32 logits behind it.
-        template=tuple(np.float32(residuals.mean(0)).tolist()) if is_scored else None,
+        template=tuple(residuals.mean(0).astype(np.float32).tolist()) if is_scored else None,
         delta_norm_mean=float(deltas.mean()) if is_scored and len(deltas) else None,
         n_delta_norm=len(deltas) if is_finite else 0,
         zero_gap_frac=float((gaps == 0).mean()) if is_scored else None,
