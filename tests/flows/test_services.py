@@ -16,6 +16,7 @@ import pytest
 
 from flows import environment, services
 from warehouse import checks, read
+from warehouse.lake import Lake
 
 
 def free_port():
@@ -103,6 +104,7 @@ def _post(url, body):
 @pytest.mark.slow
 def test_a_killed_measuring_process_loses_and_repeats_nothing(home, tmp_path):
     """SIGKILL at several moments, then once to the end: every unit is there exactly once."""
+    Lake.open().close()  # there already, and empty
     command = ("measure", "zoo:llama-distilled", "--base", "zoo:llama-base")
     for n_units in (1, 4, 7):
         process = start(home, *command, output=subprocess.DEVNULL)
@@ -124,6 +126,7 @@ def test_a_killed_measuring_process_loses_and_repeats_nothing(home, tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_while_measuring_is_one_line_and_leaves_nothing_behind(home):
     """As a terminal does it: the signal goes to the whole process group."""
+    Lake.open().close()  # there already, and empty
     process = subprocess.Popen(
         [sys.executable, "-m", "flows", "measure", "zoo:teacher-forward", "zoo:llama-base"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
