@@ -273,8 +273,8 @@ def test_the_manifest_is_replaced_row_by_row(tmp_path: Path):
 
 @pytest.mark.slow
 def test_a_killed_build_goes_on_to_the_same_derivative(tmp_path: Path):
-    member = zoo.member("mistral-sft-direct")
-    shutil.copytree(zoo.member("mistral-base").path, tmp_path / "weights" / "mistral-base")
+    member = zoo.member("qwen2-continued")
+    shutil.copytree(zoo.member("qwen2-base").path, tmp_path / "weights" / "qwen2-base")
     shutil.copy(zoo.MANIFEST, tmp_path)
     code = (
         f"from pathlib import Path; from measure.zoo.build import build; "
@@ -293,9 +293,9 @@ def test_a_killed_build_goes_on_to_the_same_derivative(tmp_path: Path):
     assert not (tmp_path / "weights" / member.name).exists()
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr[-2000:]
-    assert "200/250" in again.stderr  # from the checkpoint, not from the first step
+    assert "200/400" in again.stderr  # from the checkpoint, not from the first step
     shipped, rebuilt = _weights(member.path), _weights(tmp_path / "weights" / member.name)
-    base = _weights(zoo.member("mistral-base").path)
+    base = _weights(zoo.member("qwen2-base").path)
     assert shipped.keys() == rebuilt.keys()
     moved = torch.cat([(shipped[k].float() - base[k].float()).flatten() for k in shipped])
     apart = torch.cat([(shipped[k].float() - rebuilt[k].float()).flatten() for k in shipped])
