@@ -276,7 +276,8 @@ def train(
     progress.resume()
     losses = progress.losses
     if bar is not None:
-        bar.update(len(losses))
+        bar.initial = bar.n = len(losses)  # steps of an earlier run have no part in this one's rate
+        bar.refresh()
     model.train()
     for step, ids in zip(range(n_steps), stream, strict=False):
         if step < len(losses):
