@@ -93,14 +93,42 @@ class CausalLM:
         several: list[int] = declared if isinstance(declared, list) else [declared]
         return frozenset(several)
 
-    def encode(self, text: str) -> list[int]:
+    @property
+    def max_tokens(self) -> int | None:
+        """Tokens that its positions reach; None where its configuration names no end."""
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+
+    def chat_prompt(self, message: str) -> str | None:
+        """The text up to its reply by the model's own chat template; None without a template."""
+        if self.tokenizer.chat_template is None:
+            return None
+        chat = [{"role": "user", "content": message}]
+        try:
+            text = self.tokenizer.apply_chat_template(
+                chat, tokenize=False, add_generation_prompt=True
+            )
+        except Exception as error:  # what a template raises is up to its author
+            raise BadInput(
+                f"the chat template of {self.card.label!r} failed ({_one_line(error)}): "
+                "give a model whose template takes one message of a user"
+            ) from error
+        return str(text)
+
+    def encode(self, text: str, *, specials: bool = True) -> list[int]:
         """Token ids of a raw text with the special tokens the tokenizer adds by itself."""
-        ids: list[int] = self.tokenizer(text)["input_ids"]  # pyright: ignore[reportAssignmentType]
+        ids: list[int] = self.tokenizer(text, add_special_tokens=specials)["input_ids"]  # pyright: ignore[reportAssignmentType]
         return self._known(ids)
 
-    def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
+    def encode_with_starts(
+        self, text: str, *, specials: bool = True
+    ) -> tuple[list[int], list[int]]:
         """Token ids, and the index of each token's first character (-1 for added specials)."""
-        encoded = self.tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True)
+        encoded = self.tokenizer(
+            text,
+            add_special_tokens=specials,
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+        )
         ids: list[int] = encoded["input_ids"]  # pyright: ignore[reportAssignmentType]
         offsets: list[tuple[int, int]] = encoded["offset_mapping"]  # pyright: ignore[reportAssignmentType]
         added: list[int] = encoded["special_tokens_mask"]  # pyright: ignore[reportAssignmentType]
@@ -194,6 +222,22 @@ class CausalLM:
             torch.cat([part.values for part in parts]),
             torch.cat([part.indices for part in parts]),
         )
+
+    @torch.inference_mode()
+    def token_logprobs(
+        self, after_norm: Float[Tensor, "rows d_model"], tokens: Int[Tensor, " rows"]
+    ) -> Float[Tensor, " rows"]:
+        """Log probability in nats of a token after each state, at temperature 1.
+
+        The logits of all states never stand in memory at once.
+        """
+        chunk = max(1, MAX_LOGITS // self._unembedding.shape[0])
+        parts = [torch.empty(0, device=after_norm.device)]
+        with out_of_memory_named(len(after_norm)):
+            for rows, given in zip(after_norm.split(chunk), tokens.split(chunk), strict=True):
+                logits = self.logits(rows)
+                parts.append(logits.gather(1, given[:, None])[:, 0] - logits.logsumexp(1))
+        return torch.cat(parts)
 
     def new_cache(self) -> DynamicCache:
         """An empty key-value cache fit for the model's attention layers."""

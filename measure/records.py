@@ -28,6 +28,7 @@ WeightKind = Literal[
     "q", "k", "v", "o", "qkv", "gate", "up", "gate_up", "down",
     "embed", "position", "head", "norm", "bias", "other",
 ]  # fmt: skip
+Finish = Literal["stop", "length", "context", "imported"]
 LineageLabel = Literal["SAME LINEAGE", "INDEPENDENT", "PARTIAL", "NOT COMPARABLE", "INCONCLUSIVE"]
 
 
@@ -283,6 +284,40 @@ class WeightLineagePair:
     reason: str | None  # why no weight could be read
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """One row per measurement, problem and sample: what a model answered."""
+
+    problem_id: str
+    sample: int  # 0, 1, ... of the problem
+    category: str
+    problem: str  # as it is put into the model's prompt
+    gold: str | None  # the right answer; null if the problem has none
+    text: str  # the completion, without the ending token
+    n_tokens: int | None  # of the completion; null if it was made elsewhere
+    finish: Finish  # why it ended; 'context': the model's positions were used up
+    answer: str | None  # read after the reasoning
+    is_correct: bool | None  # null where gold is missing or cannot be read
+    reason: str | None  # why answer or is_correct is null, or no answer was read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentenceScore:
+    """One row per measurement, rollout and sentence: of one model that reads the text."""
+
+    problem_id: str
+    sample: int
+    sentence: int  # 0, 1, ... of the text, marks of reasoning counted
+    char_start: int  # of the completion, in code points
+    char_end: int
+    is_special: bool  # a mark of reasoning
+    n_tokens: int  # of this model, whose first character lies in the sentence
+    sum_logprob: float | None  # nats, given the prompt and all earlier sentences
+    span_tokens: tuple[int, ...]  # tokens by span of about four words
+    span_logprobs: tuple[float, ...] | None  # nats; they sum to sum_logprob
+    reason: str | None  # why the log probability is null
+
+
 Record = (
     StructuralTau
     | PromptTemplate
@@ -294,6 +329,8 @@ Record = (
     | FisherSummary
     | WeightLineage
     | WeightLineagePair
+    | Rollout
+    | SentenceScore
 )
 
 TABLE_OF: dict[type, str] = {
@@ -307,6 +344,8 @@ TABLE_OF: dict[type, str] = {
     FisherSummary: "fisher_summary",
     WeightLineage: "weight_lineage",
     WeightLineagePair: "weight_lineage_pair",
+    Rollout: "rollout",
+    SentenceScore: "sentence_score",
 }
 
 
