@@ -133,9 +133,7 @@ def _zoo_problems() -> Iterator[Problem]:
         horizon = HORIZONS[index % 2]
         condition = CONDITIONS[0] if index % 4 < 2 else CONDITIONS[1 + index // 4 % 3]
         made = problem(story(_ZOO_SEED, index, is_held_out=True), horizon, condition)
-        yield Problem(
-            made.story_id, f"{horizon} {condition}", made.question, str(made.answer)
-        )
+        yield Problem(made.story_id, f"{horizon} {condition}", made.question, str(made.answer))
 
 
 def check_plain_prompt(plain: str) -> str:

@@ -29,6 +29,13 @@ WeightKind = Literal[
     "embed", "position", "head", "norm", "bias", "other",
 ]  # fmt: skip
 Finish = Literal["stop", "length", "context", "imported"]
+Label = Literal["Shared", "Teacher", "Student", "Boosted"]
+Boosted = Literal["boosted_up", "between", "suppressed"]
+LengthRule = Literal["student", "own"]
+RolloutsOf = Literal["distilled", "student", "control"]
+AreaKind = Literal["raw", "within"]
+TransferLabel = Literal["TRANSFERS", "DOES NOT TRANSFER", "NOT ENOUGH"]
+CorrectnessLabel = Literal["CORRELATES", "DOES NOT CORRELATE", "NOT ENOUGH"]
 LineageLabel = Literal["SAME LINEAGE", "INDEPENDENT", "PARTIAL", "NOT COMPARABLE", "INCONCLUSIVE"]
 
 
@@ -318,6 +325,95 @@ class SentenceScore:
     reason: str | None  # why the log probability is null
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenanceSentence:
+    """One row per measurement, rollout and sentence: three probabilities and the labels."""
+
+    rollouts_of: RolloutsOf  # whose completion it stands in
+    problem_id: str
+    sample: int
+    sentence: int  # of the text, marks of reasoning counted
+    j: int | None  # from 0, marks of reasoning not counted; null for a mark
+    rel_pos: float | None  # middle of the sentence's share of the rollout, 0 to 1
+    char_start: int  # of the completion, in code points
+    char_end: int
+    is_special: bool  # a mark of reasoning
+    is_long: bool  # of more than 512 tokens of the student
+    is_repeat: bool  # the same as the one before
+    is_correct: bool | None  # of the rollout
+    n_tokens_teacher: int
+    n_tokens_student: int
+    n_tokens_distilled: int
+    p_teacher: float | None  # geometric mean probability of a token, 0 to 1
+    p_student: float | None
+    p_distilled: float | None
+    label4: Label | None
+    label3: Label | None  # by teacher and student alone; Shared there is called Common
+    boosted: Boosted | None  # of which kind, where label4 is Boosted
+    reason: str | None  # why there is no label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenanceShare:
+    """One row per measurement, rollouts and label: its share of the sentences with a label."""
+
+    rollouts_of: RolloutsOf  # 'student': the null; 'control': the distilled's, with a wrong teacher
+    label: str  # of `Label`, or a kind of Boosted
+    n_sentences: int  # with this label
+    n_all: int  # with any label
+    n_questions: int
+    share: float | None  # 0 to 1
+    ci_low_share: float | None  # 2.5 % of the bootstrap over questions
+    ci_high_share: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenanceArea:
+    """One row per measurement, label and kind: how much more of it right rollouts have."""
+
+    label: Label
+    kind: AreaKind  # 'within': differences within questions, their mean
+    n_positions: int  # sentence positions with enough sentences of right and wrong rollouts
+    n_questions: int
+    area: float | None  # sum over positions of P(label | right) - P(label | wrong)
+    ci_low_area: float | None  # 2.5 % of the bootstrap over questions
+    ci_high_area: float | None
+    reason: str | None  # why the area is null
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenanceSummary:
+    """One row per measurement: a teacher, a student and a distilled model."""
+
+    alpha: float
+    beta: float
+    beta_source: Literal["adaptive", "fallback", "given"]
+    length_rule: LengthRule
+    n_rollouts: int  # of the distilled model
+    n_correct: int
+    n_incorrect: int
+    n_unchecked: int  # neither, for want of an answer to compare with
+    n_empty: int  # without a sentence
+    n_sentences: int  # of the distilled model's, with a label
+    n_special: int  # marks of reasoning
+    n_repeats: int
+    n_unscored: int  # without a token in a model, or beyond its context
+    teacher_minus_null: float | None  # Teacher share less that on the student's own rollouts
+    ci_low_teacher_minus_null: float | None  # paired by question
+    ci_high_teacher_minus_null: float | None
+    teacher_minus_control: float | None  # less the share under a wrong teacher
+    ci_low_teacher_minus_control: float | None
+    ci_high_teacher_minus_control: float | None
+    least_kappa: float | None  # agreement with labels at other thresholds, the least
+    is_stable: bool | None  # least_kappa >= 0.6
+    own_token_kappa: float | None  # agreement with labels by each model's own token counts
+    n_masked: int  # Teacher or Student of label3 that are Shared in label4, where beta < alpha
+    transfer: TransferLabel
+    transfer_reasons: str  # the comparisons that decided, '; ' between them
+    correctness: CorrectnessLabel
+    correctness_reasons: str
+
+
 Record = (
     StructuralTau
     | PromptTemplate
@@ -331,6 +427,10 @@ Record = (
     | WeightLineagePair
     | Rollout
     | SentenceScore
+    | ProvenanceSentence
+    | ProvenanceShare
+    | ProvenanceArea
+    | ProvenanceSummary
 )
 
 TABLE_OF: dict[type, str] = {
@@ -346,6 +446,10 @@ TABLE_OF: dict[type, str] = {
     WeightLineagePair: "weight_lineage_pair",
     Rollout: "rollout",
     SentenceScore: "sentence_score",
+    ProvenanceSentence: "provenance_sentence",
+    ProvenanceShare: "provenance_share",
+    ProvenanceArea: "provenance_area",
+    ProvenanceSummary: "provenance_summary",
 }
 
 

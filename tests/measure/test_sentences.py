@@ -25,7 +25,10 @@ def pieces(text: str) -> list[str]:
         ('He said "stop." Then (he left.) Fine', ['He said "stop." ', "Then (he left.) ", "Fine"]),
         ("a line\n\n  next line", ["a line\n\n  ", "next line"]),
         ("今天很好。 我们走吧！」\n好的", ["今天很好。 ", "我们走吧！」\n", "好的"]),
-        ("今天很好。我们走吧！", ["今天很好。我们走吧！"]),  # a stop needs a blank after it, by the rule
+        (
+            "今天很好。我们走吧！",
+            ["今天很好。我们走吧！"],
+        ),  # a stop needs a blank after it, by the rule
         ("Ok. A. Sure thing.", ["Ok. ", "A. Sure thing."]),
         ("I. Go on.", ["I. Go on."]),
         ("The sum\n=\n4 in all.", ["The sum\n", "=\n4 in all."]),  # too short for itself
