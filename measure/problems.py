@@ -180,7 +180,7 @@ def check(body: str, gold: str | None) -> Answer:
 
 
 def _parsed(text: str) -> list[Any]:
-    return list(parse(text, parsing_timeout=_limit()))
+    return list(parse(text, parsing_timeout=_limit()))  # pyright: ignore[reportArgumentType]
 
 
 def _limit() -> int | None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes wi
     from jaxtyping import Bool, Float, Int
 
     Probabilities = Float[NDArray[np.float64], " sentences"]
+    Three = tuple[Probabilities, Probabilities, Probabilities]  # in the order of `ROLES`
     Codes = Int[NDArray[np.int8], " sentences"]
 
 LABELS: tuple[Label, ...] = get_args(Label)
@@ -74,8 +75,11 @@ class Sentences:
         """Sentences of more tokens of the student than one sentence should have."""
         return self.n_tokens["student"] > LONG_TOKENS
 
-    def p(self, role: Role, rule: LengthRule = "student") -> Probabilities:
-        """The sentences' probabilities, 0 to 1, NaN where unknown."""
+    def p(self, rule: LengthRule) -> Three:
+        """Probabilities under teacher, student and distilled, 0 to 1, NaN where unknown."""
+        return self._p("teacher", rule), self._p("student", rule), self._p("distilled", rule)
+
+    def _p(self, role: Role, rule: LengthRule) -> Probabilities:
         n = self.n_tokens["student" if rule == "student" else role]
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.exp(np.where(n > 0, self.sums[role] / n, np.nan))

@@ -116,7 +116,7 @@ class _Encoded:
         edges = [start for _, spans in cut for start, _ in spans]
         owner = np.searchsorted(edges, self.starts, side="right") - 1
         counts = np.bincount(owner, minlength=len(edges))
-        sums = None if logprobs is None else np.bincount(owner, logprobs, minlength=len(edges))
+        sums = None if logprobs is None else _sums(owner, logprobs, len(edges))
         first = 0
         for number, (sentence, spans) in enumerate(cut):
             part = slice(first, first + len(spans))
@@ -136,7 +136,7 @@ class _Encoded:
             reason = f"{len(self.ids):,} tokens with the prompt, {self.max_tokens:,} fit the model"
         elif n_tokens == 0:
             reason = "no token of the model begins in it"
-        is_scored = sums is not None and n_tokens > 0
+        known = sums if n_tokens else None
         return SentenceScore(
             problem_id=self.rollout.problem_id,
             sample=self.rollout.sample,
@@ -145,12 +145,18 @@ class _Encoded:
             char_end=sentence.end,
             is_special=sentence.is_special,
             n_tokens=n_tokens,
-            sum_logprob=float(sums.sum()) if is_scored else None,
+            sum_logprob=None if known is None else float(known.sum()),
             span_tokens=tuple(counts.tolist()),
             # As exact as the fp32 logits behind them.
-            span_logprobs=tuple(sums.astype(np.float32).tolist()) if is_scored else None,
+            span_logprobs=None if known is None else tuple(known.astype(np.float32).tolist()),
             reason=reason,
         )
+
+
+def _sums(owner: NDArray[np.int64], logprobs: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    found = np.zeros(n)
+    np.add.at(found, owner, logprobs)
+    return found
 
 
 def token_logprobs(

@@ -121,8 +121,8 @@ def _beta(texts: Sentences, options: Options) -> tuple[float, str]:
     if options.beta is not None:
         return options.beta, "given"
     used = texts.is_used
-    p = [texts.p(role, options.length_rule)[used] for role in provenance.ROLES]
-    found = provenance.adaptive_beta(*p, options.alpha)
+    p_t, p_s, p_d = texts.p(options.length_rule)
+    found = provenance.adaptive_beta(p_t[used], p_s[used], p_d[used], options.alpha)
     return (provenance.FALLBACK_BETA, "fallback") if found is None else (found, "adaptive")
 
 
@@ -133,7 +133,7 @@ class _Labelled:
     texts: Sentences
     options: Options
     beta: float
-    p: Mapping[Role, NDArray[np.float64]]
+    p: provenance.Three
     label4: NDArray[np.int8]
     label3: NDArray[np.int8]
     kind: NDArray[np.int8]  # of Boosted
@@ -141,22 +141,22 @@ class _Labelled:
 
     @classmethod
     def of(cls, texts: Sentences, options: Options, beta: float) -> _Labelled:
-        p = {role: texts.p(role, options.length_rule) for role in provenance.ROLES}
-        three = (p["teacher"], p["student"], p["distilled"])
+        p = texts.p(options.length_rule)
         return cls(
             texts,
             options,
             beta,
             p,
-            provenance.label4(*three, options.alpha, beta),
-            provenance.label3(*three[:2], beta),
-            provenance.boosted_kind(*three),
+            provenance.label4(*p, options.alpha, beta),
+            provenance.label3(p[0], p[1], beta),
+            provenance.boosted_kind(*p),
             texts.is_used,
         )
 
-    def used(self, rule: LengthRule) -> tuple[NDArray[np.float64], ...]:
-        """p of teacher, student and distilled for the sentences that count."""
-        return tuple(self.texts.p(role, rule)[self.is_used] for role in provenance.ROLES)
+    def used(self, rule: LengthRule) -> provenance.Three:
+        """Probabilities of the sentences that count."""
+        p_t, p_s, p_d = self.texts.p(rule)
+        return p_t[self.is_used], p_s[self.is_used], p_d[self.is_used]
 
     def rows(self, name: RolloutsOf) -> Iterator[ProvenanceSentence]:
         texts = self.texts
@@ -180,9 +180,9 @@ class _Labelled:
                 n_tokens_teacher=int(texts.n_tokens["teacher"][i]),
                 n_tokens_student=int(texts.n_tokens["student"][i]),
                 n_tokens_distilled=int(texts.n_tokens["distilled"][i]),
-                p_teacher=_or_none(self.p["teacher"][i]),
-                p_student=_or_none(self.p["student"][i]),
-                p_distilled=_or_none(self.p["distilled"][i]),
+                p_teacher=_or_none(self.p[0][i]),
+                p_student=_or_none(self.p[1][i]),
+                p_distilled=_or_none(self.p[2][i]),
                 label4=LABELS[self.label4[i]] if is_used else None,
                 label3=LABELS[self.label3[i]] if is_used else None,
                 boosted=BOOSTED_KINDS[self.kind[i]] if is_boosted else None,
@@ -199,7 +199,7 @@ class _Labelled:
         np.add.at(table, (where, label), 1)
         boosted = label == BOOSTED
         np.add.at(table, (where[boosted], len(LABELS) + kind[boosted]), 1)
-        np.add.at(table, (where, -1), 1)
+        table[:, -1] = table[:, : len(LABELS)].sum(1)
         return table
 
 
@@ -286,7 +286,7 @@ def _outcome_counts(found: _Labelled) -> NDArray[np.float64]:
     table = np.zeros((len(texts.questions), n_positions, 2, len(LABELS) + 1))
     where = (texts.question[known], texts.j[known], texts.correct[known].astype(np.int64))
     np.add.at(table, (*where, found.label4[known]), 1)
-    np.add.at(table, (*where, len(LABELS)), 1)
+    table[..., -1] = table.sum(-1)
     return table
 
 
@@ -354,7 +354,7 @@ class _WithinArea:
 def transfers(
     null: _Difference, control: _Difference, shares: Mapping[str, ProvenanceShare]
 ) -> tuple[TransferLabel, list[str]]:
-    """Whether a teacher's patterns passed on: all three comparisons must say so, one may deny it."""
+    """Whether a teacher's patterns passed on: all three comparisons must say so; one can deny."""
     teacher, student = shares["Teacher"], shares["Student"]
     if teacher.n_questions < MIN_QUESTIONS:
         return "NOT ENOUGH", [f"{teacher.n_questions} questions, {MIN_QUESTIONS} are needed"]

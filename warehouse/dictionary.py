@@ -11,8 +11,9 @@ from pathlib import Path
 import duckdb
 
 from warehouse.checks import queries
+from warehouse.declaring import Table
 from warehouse.relations import Relation, define_empty_lake, relations
-from warehouse.tables import TABLES, Table
+from warehouse.tables import TABLES
 
 FILE = Path(__file__).parent / "DICTIONARY.md"
 _HEAD = """# Dictionary

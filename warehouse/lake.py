@@ -22,10 +22,11 @@ import polars as pl
 import pyarrow as pa
 
 from warehouse.attach import connect, create, schema_version
+from warehouse.declaring import INSTANT, Table
 from warehouse.location import LakeError, Location, explain, home
 from warehouse.locking import writer_lock
 from warehouse.rows import Row, to_arrow
-from warehouse.tables import INSTANT, RECORD_TABLES, TABLES, Table
+from warehouse.tables import RECORD_TABLES, TABLES
 
 __all__ = [
     "Lake",

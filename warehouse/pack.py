@@ -27,11 +27,12 @@ import pyarrow.parquet as pq
 
 from warehouse import checks, extensions
 from warehouse.attach import schema_version
+from warehouse.declaring import ARROW_TYPES, INSTANT, Column, Table
 from warehouse.lake import Lake
 from warehouse.location import LakeError
 from warehouse.relations import define_empty_lake
 from warehouse.rows import Row, to_arrow
-from warehouse.tables import ARROW_TYPES, INSTANT, RECORD_TABLES, TABLES, Column, Table
+from warehouse.tables import RECORD_TABLES, TABLES
 
 _MAGIC = b"PAR1"
 _SCHEMA, _MADE_BY = "cicatrix_schema", "made_by"

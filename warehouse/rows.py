@@ -11,8 +11,8 @@ from numbers import Integral, Real
 
 import pyarrow as pa
 
+from warehouse.declaring import INSTANT, Column, Table
 from warehouse.location import LakeError
-from warehouse.tables import INSTANT, Column, Table
 
 Row = Mapping[str, object]
 _INTEGER_BITS = {"INTEGER": 31, "BIGINT": 63}

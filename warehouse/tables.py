@@ -8,106 +8,20 @@ From here come the DDL of a fresh lake, the Arrow schema of an append, and the p
 DICTIONARY.md. All instants are in UTC; ids are lowercase hexadecimal text.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from warehouse import provenance_tables
+from warehouse.declaring import MEASUREMENT_ID, REASON, Column, Table
+from warehouse.declaring import bigint as _bigint
+from warehouse.declaring import boolean as _bool
+from warehouse.declaring import instant as _instant
+from warehouse.declaring import integer as _int
+from warehouse.declaring import real as _real
+from warehouse.declaring import text as _text
 
-import pyarrow as pa
-
-ARROW_TYPES: dict[str, pa.DataType] = {
-    "VARCHAR": pa.string(),
-    "INTEGER": pa.int32(),
-    "BIGINT": pa.int64(),
-    "DOUBLE": pa.float64(),
-    "BOOLEAN": pa.bool_(),
-    "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", tz="UTC"),
-    "INTEGER[]": pa.list_(pa.int32()),
-    "DOUBLE[]": pa.list_(pa.float64()),
-    "VARCHAR[]": pa.list_(pa.string()),
-}
-INSTANT = "TIMESTAMP WITH TIME ZONE"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column.
-
-    Its DuckDB type, its meaning with unit and range, and which values it may hold.
-    """
-
-    name: str
-    type: str
-    meaning: str
-    is_nullable: bool = False
-    values: tuple[str, ...] = ()  # the only texts allowed; empty: any
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One table: `grain` completes "One row per ...".
-
-    `key` is unique, held by the writer, not by DuckLake.
-    """
-
-    name: str
-    grain: str
-    key: tuple[str, ...]
-    columns: tuple[Column, ...]
-    is_record: bool = False  # filled unit by unit, by what a measurement yields
-
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        """Names in the order of declaration."""
-        return tuple(column.name for column in self.columns)
-
-    @property
-    def arrow_schema(self) -> pa.Schema:
-        """The schema in which rows are appended."""
-        return pa.schema(
-            [pa.field(c.name, ARROW_TYPES[c.type], nullable=c.is_nullable) for c in self.columns]
-        )
-
-    @property
-    def ddl(self) -> str:
-        """`create table` as the newest migrated lake has it."""
-        lines = [
-            f"    {c.name} {c.type.lower()}{'' if c.is_nullable else ' not null'}"
-            for c in self.columns
-        ]
-        return f"create table {self.name} (\n" + ",\n".join(lines) + "\n)"
-
-
-def _text(name: str, meaning: str, *, null: bool = False, values: Sequence[str] = ()) -> Column:
-    return Column(name, "VARCHAR", meaning, null, tuple(values))
-
-
-def _int(name: str, meaning: str, *, null: bool = False) -> Column:
-    return Column(name, "INTEGER", meaning, null)
-
-
-def _bigint(name: str, meaning: str, *, null: bool = False) -> Column:
-    return Column(name, "BIGINT", meaning, null)
-
-
-def _real(name: str, meaning: str, *, null: bool = False) -> Column:
-    return Column(name, "DOUBLE", meaning, null)
-
-
-def _bool(name: str, meaning: str, *, null: bool = False) -> Column:
-    return Column(name, "BOOLEAN", meaning, null)
-
-
-def _instant(name: str, meaning: str) -> Column:
-    return Column(name, INSTANT, meaning)
-
-
-MEASUREMENT_ID = _text("measurement_id", "sha256 of the measurement's inputs (design.md 4)")
 MODE = _text(
     "mode",
     "whose text is scored: each model's own ('free') or the base's ('forced')",
     values=("free", "forced"),
 )
-REASON = _text("reason", "why numbers of this row are missing; null when none is", null=True)
-
 SCHEMA_VERSION = Table(
     "schema_version",
     "migration applied to this lake",
@@ -642,6 +556,7 @@ TABLES: dict[str, Table] = {
         FISHER_SUMMARY,
         WEIGHT_LINEAGE,
         WEIGHT_LINEAGE_PAIR,
+        *provenance_tables.TABLES,
         VERDICT,
         ORGANISM,  # last: a view's column means what the first table with that column says
     )

@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from making import distance_row, measurement, model, tau_row, template_row
 
+from warehouse.declaring import INSTANT
 from warehouse.lake import Lake
 from warehouse.rows import to_arrow
-from warehouse.tables import INSTANT, TABLES
+from warehouse.tables import TABLES
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 SEEDS, N_DIM = (0, 1), 8

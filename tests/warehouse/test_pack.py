@@ -30,8 +30,9 @@ from polars.testing import assert_frame_equal
 
 from warehouse import checks, pack, read
 from warehouse.attach import connect, schema_version
+from warehouse.declaring import INSTANT
 from warehouse.lake import Lake, LakeError, Location
-from warehouse.tables import INSTANT, TABLES
+from warehouse.tables import TABLES
 
 BASE_TEMPLATE = [0.1, 0.7] + [-0.3] * 18
 CHILD_TEMPLATE = [0.3, 0.1] + [0.6] * 18
