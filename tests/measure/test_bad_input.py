@@ -134,7 +134,8 @@ def test_a_folder_without_configuration(folder):
         ("zoo:unheard-of", "unheard-of"),
     ],
 )
-def test_references_to_nothing(ref, said):
+def test_references_to_nothing(tmp_path, monkeypatch, ref, said):
+    monkeypatch.chdir(tmp_path)  # beside which nothing lies
     with pytest.raises(BadInput, match=said):
         sources.find(ref)
 
