@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_measure(commands)
     _add_verdict(commands)
+    _add_trace(commands)
     _add_sql(commands)
     _add_take(commands)
     _add_zoo(commands)
@@ -117,6 +118,51 @@ def _add_verdict(commands: "Commands") -> None:
     )
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     evaluate.set_defaults(run=_evaluate)
+
+
+def _add_trace(commands: "Commands") -> None:
+    trace = commands.add_parser(
+        "trace",
+        help="say which sentences of a distilled model come from its teacher",
+        description="Samples a distilled model and its student (the base before distillation) on "
+        "problems with checkable answers, scores every sentence under all models, and says which "
+        "come from the teacher. What is in the lake already is not done again.",
+    )
+    trace.add_argument("--teacher", nargs="+", required=True, metavar="T", dest="teachers")
+    trace.add_argument("--student", required=True, metavar="S", help="the base it was made from")
+    trace.add_argument("--distilled", required=True, metavar="D")
+    trace.add_argument(
+        "--control", metavar="C", help="an unrelated model, for the share a wrong teacher earns"
+    )
+    trace.add_argument(
+        "--problems",
+        default="zoo40",
+        metavar="FILE",
+        help=".jsonl of `problem` and `answer` (default: zoo40, which the embedded models solve)",
+    )
+    trace.add_argument(
+        "--rollouts", metavar="FILE", help=".jsonl of the distilled model's `text` by `problem_id`"
+    )
+    trace.add_argument("--samples", type=int, default=16, metavar="K", dest="n_samples")
+    trace.add_argument("--temperature", type=float, default=0.6, metavar="X")
+    trace.add_argument("--top-p", type=float, default=0.95, metavar="X")
+    trace.add_argument("--max-new-tokens", type=int, default=512, metavar="N")
+    trace.add_argument("--seed", type=int, default=0, metavar="N")
+    trace.add_argument(
+        "--plain-prompt",
+        default="Q: {problem}\\nA:",
+        metavar="TEXT",
+        help="for models without a chat template; \\n is a line break (default: %(default)s)",
+    )
+    trace.add_argument("--alpha", type=float, default=0.1, metavar="X")
+    trace.add_argument("--beta", type=float, metavar="X", help="default: found from the sentences")
+    trace.add_argument("--length-rule", choices=("student", "own"), default="student")
+    trace.add_argument("--device", help="cpu, cuda:0, ... (default: the first GPU, else the CPU)")
+    trace.add_argument("--dtype", default="float32", help="of the weights in memory")
+    trace.add_argument("--batch-size", type=int, default=64, metavar="N", help="rollouts at once")
+    trace.add_argument("--dry-run", action="store_true", help="say what it would cost, and stop")
+    trace.add_argument("--json", action="store_true", help="print one JSON array")
+    trace.set_defaults(run=_trace)
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
@@ -252,6 +298,14 @@ def _evaluate(given: argparse.Namespace) -> int:
     from flows import evaluating
 
     return evaluating.report(as_json=given.json)
+
+
+def _trace(given: argparse.Namespace) -> int:
+    from flows import trace
+
+    options = {k: v for k, v in vars(given).items() if k not in ("run", "json", "dry_run")}
+    options["plain_prompt"] = given.plain_prompt.replace("\\n", "\n")
+    return trace.trace(options, as_json=given.json, dry_run=given.dry_run)
 
 
 def _choice(given: argparse.Namespace) -> dict[str, object]:

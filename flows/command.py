@@ -73,21 +73,25 @@ def _measure_missing(
             tell(f"all {session.n_measurements()} measurements are in the lake: nothing to measure")
             return session, {}
     tell(estimating.of(targets, choice).text())
-    return session, _run_flow(targets, choice, device, tell)
+
+    def run() -> None:
+        from flows.measuring import measure_targets
+
+        measure_targets(list(targets), choice)
+
+    return session, run_flow(run, device, tell)
 
 
-def _run_flow(
-    targets: Sequence[Target], choice: Choice, device: str, tell: Callable[[str], None]
-) -> dict[str, str]:
-    """Reasons of the models that failed; Prefect is imported only when there is work for it."""
+def run_flow(run: Callable[[], object], device: str, tell: Callable[[str], None]) -> dict[str, str]:
+    """Run a flow; reasons of the models that failed. `run` imports it: Prefect only when needed."""
     environment.prepare(quiet=True)
     import httpx
 
-    from flows.measuring import SomeFailed, measure_targets, own_server_if_none
+    from flows.measuring import SomeFailed, own_server_if_none
 
     try:
         with own_server_if_none(device, tell):
-            measure_targets(list(targets), choice)
+            run()
     except SomeFailed as error:
         return error.failures
     except httpx.TransportError as error:

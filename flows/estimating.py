@@ -1,5 +1,6 @@
 """What a run will cost before it is started: prompts, time, memory, download."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ import torch
 
 from flows.choice import Choice
 from flows.targets import Target, bases_read_by, in_order
+from flows.tracer import Trace
 from measure import models, run, sources
 from measure.errors import BadInput
 
@@ -67,6 +69,55 @@ def of(targets: Sequence[Target], choice: Choice) -> Estimate:
     return Estimate(len(order), n_prompts, seconds, memory, download, device)
 
 
+@dataclass(frozen=True, slots=True)
+class TraceEstimate:
+    """Cost of all that a provenance run asks for; an upper bound, as the lake is not asked."""
+
+    n_models: int
+    n_sampled: int
+    n_scored: int
+    max_new_tokens: int
+    seconds: float
+    memory_bytes: int
+    device: str
+
+    def text(self) -> str:
+        """One line for a person."""
+        return (
+            f"to trace, if none of it is in the lake: {self.n_sampled:,} completions of at most "
+            f"{self.max_new_tokens:,} tokens, {self.n_scored:,} scored by {self.n_models} models; "
+            f"at most {_duration(self.seconds)} and {self.memory_bytes / 1e9:.1f} GB of memory on "
+            f"{self.device}"
+        )
+
+
+def of_trace(trace: Trace, n_problems: int, device: str) -> TraceEstimate:
+    """Cost as if every completion were as long as is allowed; a model not found costs nothing."""
+    flops_per_s = EFFICIENCY * matmul_flops_per_s(device)
+    n_rollouts = n_problems * trace.n_samples
+    n_tokens = n_rollouts * (PROMPT_TOKENS + trace.max_new_tokens)
+    n_sampled = n_rollouts * (1 if trace.rollouts else 2)
+    seconds, largest = START_S, 0
+    for ref in trace.models():
+        try:
+            size = sources.size_of(ref)
+        except (BadInput, ConnectionError):
+            continue
+        largest = max(largest, size.n_params)
+        n_sets = 2 + (ref == trace.student) + (ref == trace.distilled and not trace.rollouts)
+        seconds += LOAD_S + n_sets * 2 * size.n_params * n_tokens / flops_per_s
+    n_steps = trace.max_new_tokens * math.ceil(n_rollouts / trace.batch_size)
+    seconds += n_sampled / n_rollouts * n_steps * STEP_S
+    element = torch.empty((), dtype=models.DTYPES.get(trace.dtype, torch.float32)).element_size()
+    memory = OVERHEAD_BYTES + largest * (element + 4)
+    n_scored = 2 * n_rollouts
+    return TraceEstimate(
+        len(trace.models()), n_sampled, n_scored, trace.max_new_tokens, seconds, memory, device
+    )
+
+
+PROMPT_TOKENS = 100
+STEP_S = 0.01  # of a small model sampling one token of every row of a batch
 # Of one core, measured: the unembedding's spread, and a model beside its base. A stranger, whose
 # weights are all aligned, takes five times as long.
 READ_S_PER_PARAM = 4e-9

@@ -1,6 +1,9 @@
 """What a measuring process does to the lake: plan, resume, commit unit by unit, and end."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NoReturn, TypeVar
+
+from tqdm import tqdm
 
 from measure import distances, run, winner_gap
 from measure.errors import BadInput, OutOfMemory
@@ -10,8 +13,10 @@ from measure.records import Mode, OtherRole, PromptTemplate, Record
 from measure.request import Measurement
 from warehouse.lake import Lake, LakeError
 
+J = TypeVar("J", bound=run.Job)
 
-def planned(lake: Lake, job: run.Job) -> run.Job:
+
+def planned(lake: Lake, job: J) -> J:
     """Plan a job, or take up the plan that is there, at the batch size it had come down to."""
     measurement = job.measurement
     if lake.plan(measurement.row(), measurement.models):
@@ -165,3 +170,8 @@ def measure_at_once(
         raise
     lake.end_attempt(attempt, "done")
     return True
+
+
+def advance(bar: "tqdm[NoReturn]", n: int) -> None:
+    """Move a bar on, not past its end: a restart at half the batch does texts again."""
+    bar.update(min(n, bar.total - bar.n))

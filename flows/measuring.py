@@ -4,7 +4,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import psutil
@@ -43,25 +43,32 @@ def is_transient(_task: object, _run: object, state: State[object]) -> bool:
     return isinstance(error, ConnectionError | TimeoutError)
 
 
-@task(
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=len(RETRIES_S),
-    retry_delay_seconds=RETRIES_S,
-    retry_condition_fn=is_transient,
-    task_run_name="measure {ref}",
-)
-def measure_model(session: Session, ref: str) -> str:
-    """Everything of one model that is not in the lake yet; its model_id."""
+ON_DEVICE: dict[str, Any] = {
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+    "retries": len(RETRIES_S),
+    "retry_delay_seconds": RETRIES_S,
+    "retry_condition_fn": is_transient,
+}
+
+
+def held(device: str) -> AbstractContextManager[None]:
+    """A device's one slot, waited for and kept."""
     # A lease that could not be renewed in time costs at most a second user of the device, never a
     # number; ending hours of work for it would cost more.
-    with concurrency(
-        slot_of(session.device),
+    return concurrency(
+        slot_of(device),
         occupy=1,
         strict=True,
         lease_duration=LEASE_S,
         raise_on_lease_renewal_failure=False,
-    ):
+    )
+
+
+@task(**ON_DEVICE, task_run_name="measure {ref}")
+def measure_model(session: Session, ref: str) -> str:
+    """Everything of one model that is not in the lake yet; its model_id."""
+    with held(session.device):
         return session.measure(ref)
 
 

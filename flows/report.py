@@ -42,7 +42,7 @@ def print_summary(derivative_ids: Sequence[str]) -> None:
             f"{number(row['crp_distance'])}\n({number(row['crp_floor'])})",
             row["functional_status"] or UNKNOWN,
         )
-    _console().print(table)
+    console().print(table)
     n_seeds, n_prompts = (_all_of(rows[name]) for name in ("n_seeds", "n_prompts"))
     sys.stdout.write(
         f"n: {n_seeds} seeds of 32 prompts (scar), {n_prompts} prompts (centroid and CRP, in "
@@ -79,7 +79,7 @@ def print_weights(model_ids: Sequence[str]) -> None:
             Text((pair or {}).get("capability_lineage") or UNKNOWN),
         )
     if stiffness.height:
-        _console().print(table)
+        console().print(table)
     if lineages.filter(pl.col("derivative_id").is_in(list(model_ids))).height:
         reason = lineages["capability_lineage_reason"][0]
         sys.stdout.write(f"capability: {reason}.\n")
@@ -131,7 +131,7 @@ def _as_table(answer: pl.DataFrame) -> str:
     for row in answer.head(MAX_ROWS).iter_rows():
         table.add_row(*(_cell(UNKNOWN if value is None else value) for value in row))
     buffer = io.StringIO()
-    Console(file=buffer, width=_console().width).print(table)
+    Console(file=buffer, width=console().width).print(table)
     if answer.height > MAX_ROWS:
         buffer.write(f"the first {MAX_ROWS:,} of {answer.height:,} rows; --format csv has all\n")
     else:
@@ -161,6 +161,7 @@ def _all_of(values: pl.Series) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=150)
+def console() -> Console:
+    """The terminal; 150 columns where output goes elsewhere."""
+    found = Console()
+    return found if found.is_terminal else Console(width=150)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -85,7 +84,7 @@ class Session:
         n_jobs = sum(len(self._jobs(ref)) for ref in in_order(self.targets))
         return n_jobs + len({plan.measurement_id for plan in self._plans_of_files()})
 
-    def pending(self, ref: str) -> list[run.Job]:
+    def pending(self, ref: str) -> list[run.PromptJob]:
         """What a model can be run for now and is not complete in the lake."""
         return [job for job in self._jobs(ref) if not self._is_complete(job)]
 
@@ -161,11 +160,11 @@ class Session:
             )
         return n_new
 
-    def _template_job(self, ref: str, base: str, mode: Mode) -> run.Job:
+    def _template_job(self, ref: str, base: str, mode: Mode) -> run.PromptJob:
         texts = None if mode == "free" else self._texts(base) or {}
         return run.template_job(self.model_id(ref), self.settings, texts)
 
-    def _jobs(self, ref: str) -> list[run.Job]:
+    def _jobs(self, ref: str) -> list[run.PromptJob]:
         """All that can be asked of a model now: its own, and forced on its bases' texts."""
         model_id = self.model_id(ref)
         jobs = run.own_jobs(model_id, self.settings)
@@ -208,7 +207,7 @@ class Session:
                         job,
                         ref=ref,
                         device=self.device,
-                        progress=lambda n: _advance(bar, n),
+                        progress=lambda n: ledger.advance(bar, n),
                     )
                     self.n_new_units += len(job.measurement.units) - before
 
@@ -227,7 +226,7 @@ class Session:
             self._loaded = (ref, model)
         return self._loaded[1]
 
-    def _is_complete(self, job: run.Job) -> bool:
+    def _is_complete(self, job: run.PromptJob) -> bool:
         return self._is_done(job.measurement)
 
     def _is_done(self, measurement: Measurement) -> bool:
@@ -253,8 +252,3 @@ class Session:
             self.note(ref, error)
         if not is_recorded:
             ledger.record_failure(self.lake, ref, self.device, error)
-
-
-def _advance(bar: "tqdm[NoReturn]", n: int) -> None:
-    """Move a bar on, not past its end: a restart at half the batch does prompts again."""
-    bar.update(min(n, bar.total - bar.n))

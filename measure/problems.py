@@ -14,13 +14,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from math_verify import parse, verify
-
 from measure.errors import BadInput
 from measure.request import sha256_of
 from measure.zoo.problems import CONDITIONS, HORIZONS, THINK_CLOSE, THINK_OPEN, problem, story
 
-logging.getLogger("math_verify").setLevel(logging.CRITICAL)  # what it cannot read is a null here
+# What it cannot read is a null here. It is imported where answers are read: half a second, and a
+# machine that measures no answers goes without.
+logging.getLogger("math_verify").setLevel(logging.CRITICAL)
 
 ZOO_SET = "zoo40"
 _ZOO_SEED = 11  # of held-out stories; the zoo's own scores use others
@@ -162,6 +162,8 @@ class Answer:
 
 def check(body: str, gold: str | None) -> Answer:
     """Read the answer after the reasoning, and compare it with the right one."""
+    from math_verify import verify
+
     if not body.strip():
         return Answer(None, None if gold is None else False, "empty completion")
     _, closed, reply = body.rpartition(THINK_CLOSE)
@@ -180,6 +182,8 @@ def check(body: str, gold: str | None) -> Answer:
 
 
 def _parsed(text: str) -> list[Any]:
+    from math_verify import parse
+
     return list(parse(text, parsing_timeout=_limit()))  # pyright: ignore[reportArgumentType]
 
 

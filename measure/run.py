@@ -1,30 +1,61 @@
 """What is measured on one model, in order, and the records of each unit as it is done."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Self, cast
 
-from measure import fisher, functional, structural
+from measure import fisher, functional, rollouts, sentence_scores, structural
 from measure.errors import OutOfMemory
 from measure.models import CausalLM
+from measure.problems import ProblemSet
 from measure.prompts import Progress, PromptSet
 from measure.records import Record, TauKind, rows_by_table
 from measure.request import Measurement
+from measure.rollouts import Sampling
+from measure.sentence_scores import Texts
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A planned measurement and the prompts and given texts it needs."""
+class Job(ABC):
+    """A planned measurement that runs a model, and what it needs for that."""
 
     measurement: Measurement
+
+    @property
+    @abstractmethod
+    def n_passes(self) -> int:
+        """Texts that go through the model, reruns included: what the progress bar counts."""
+
+    @abstractmethod
+    def records(self, model: CausalLM, unit: str, progress: Progress) -> list[Record]:
+        """Measure one unit.
+
+        Raises:
+            OutOfMemory: the batch does not fit.
+        """
+
+    def halved(self, error: OutOfMemory) -> Self:
+        """The same in half of the batch that did not fit."""
+        return self.with_batch_size(max(1, min(error.batch_size, self.measurement.batch_size) // 2))
+
+    def with_batch_size(self, batch_size: int) -> Self:
+        """The same measurement in other batches; its id stays."""
+        return replace(self, measurement=replace(self.measurement, batch_size=batch_size))
+
+
+@dataclass(frozen=True, slots=True)
+class PromptJob(Job):
+    """One on a set of prompts, and on given texts if there are any."""
+
     prompts: PromptSet
     texts: Mapping[str, str] | None = None
 
     @property
     def n_passes(self) -> int:
-        """Prompts that go through the model, reruns included: what the progress bar counts."""
+        """Prompts that go through the model, reruns included."""
         n_prompts, n_units = len(self.prompts.prompts), len(self.measurement.units)
         match self.measurement.method:
             case structural.METHOD:
@@ -34,13 +65,54 @@ class Job:
             case _:
                 return n_prompts
 
-    def halved(self, error: OutOfMemory) -> "Job":
-        """The same in half of the batch that did not fit."""
-        return self.with_batch_size(max(1, min(error.batch_size, self.measurement.batch_size) // 2))
+    def records(self, model: CausalLM, unit: str, progress: Progress) -> list[Record]:
+        """Measure one unit."""
+        given = (model, self.prompts, unit, self.measurement.batch_size, progress)
+        match self.measurement.method:
+            case structural.METHOD:
+                return list(structural.measure_unit(*given, _tau(self)))
+            case fisher.METHOD:
+                curvatures = list(fisher.measure_unit(*given))
+                return [*curvatures, fisher.summarize(curvatures)]
+            case _:
+                return list(functional.measure_unit(*given, self.texts))
 
-    def with_batch_size(self, batch_size: int) -> "Job":
-        """The same measurement in other batches; its id stays."""
-        return replace(self, measurement=replace(self.measurement, batch_size=batch_size))
+
+@dataclass(frozen=True, slots=True)
+class RolloutJob(Job):
+    """One that samples completions on problems."""
+
+    asked: ProblemSet
+    sampling: Sampling
+
+    @property
+    def n_passes(self) -> int:
+        """Completions to sample."""
+        return len(self.asked.problems) * self.sampling.n_samples
+
+    def records(self, model: CausalLM, unit: str, progress: Progress) -> list[Record]:
+        """Sample one unit."""
+        batch_size = self.measurement.batch_size
+        return list(
+            rollouts.measure_unit(model, self.asked, unit, self.sampling, batch_size, progress)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreJob(Job):
+    """One that scores the sentences of given rollouts."""
+
+    texts: Texts
+
+    @property
+    def n_passes(self) -> int:
+        """Rollouts to score."""
+        return len(self.texts.rollouts)
+
+    def records(self, model: CausalLM, unit: str, progress: Progress) -> list[Record]:
+        """Score one unit."""
+        batch_size = self.measurement.batch_size
+        return list(sentence_scores.measure_unit(model, self.texts, unit, batch_size, progress))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +141,7 @@ class Settings:
     batch_size: int = 20
 
 
-def own_jobs(model_id: str, settings: Settings) -> list[Job]:
+def own_jobs(model_id: str, settings: Settings) -> list[PromptJob]:
     """What a model is run for by itself: tau, templates of its own greedy text, and curvature."""
     tau = structural.plan(
         model_id,
@@ -88,13 +160,15 @@ def own_jobs(model_id: str, settings: Settings) -> list[Job]:
         batch_size=settings.batch_size,
     )
     return [
-        Job(tau, settings.bank),
+        PromptJob(tau, settings.bank),
         template_job(model_id, settings),
-        Job(curvature, settings.bank),
+        PromptJob(curvature, settings.bank),
     ]
 
 
-def template_job(model_id: str, settings: Settings, texts: Mapping[str, str] | None = None) -> Job:
+def template_job(
+    model_id: str, settings: Settings, texts: Mapping[str, str] | None = None
+) -> PromptJob:
     """Templates of a model on its own greedy text, or forced on its base's."""
     template = functional.plan(
         model_id,
@@ -104,7 +178,7 @@ def template_job(model_id: str, settings: Settings, texts: Mapping[str, str] | N
         device_kind=settings.device_kind,
         batch_size=settings.batch_size,
     )
-    return Job(template, settings.canonical, texts)
+    return PromptJob(template, settings.canonical, texts)
 
 
 def measure_units(
@@ -119,20 +193,8 @@ def measure_units(
         if unit in done:
             continue
         began = time.perf_counter()
-        records = _records(model, job, unit, progress)
+        records = job.records(model, unit, progress)
         yield UnitResult(unit, records, time.perf_counter() - began)
-
-
-def _records(model: CausalLM, job: Job, unit: str, progress: Progress) -> list[Record]:
-    given = (model, job.prompts, unit, job.measurement.batch_size, progress)
-    match job.measurement.method:
-        case structural.METHOD:
-            return list(structural.measure_unit(*given, _tau(job)))
-        case fisher.METHOD:
-            curvatures = list(fisher.measure_unit(*given))
-            return [*curvatures, fisher.summarize(curvatures)]
-        case _:
-            return list(functional.measure_unit(*given, job.texts))
 
 
 def at_once(make: Callable[[], Sequence[Record]]) -> UnitResult:
@@ -142,6 +204,6 @@ def at_once(make: Callable[[], Sequence[Record]]) -> UnitResult:
     return UnitResult("all", records, time.perf_counter() - began)
 
 
-def _tau(job: Job) -> TauKind:
+def _tau(job: PromptJob) -> TauKind:
     """Which tau a structural job measures: part of what names it."""
     return cast("TauKind", job.measurement.options["tau"])
