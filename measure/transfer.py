@@ -218,7 +218,7 @@ def _shares(name: RolloutsOf, found: _Labelled) -> Iterator[ProvenanceShare]:
     n_questions = int((counts[:, -1] > 0).sum())
     for column, label in enumerate((*LABELS, *BOOSTED_KINDS)):
         pair = counts[:, [column, -1]]
-        low, high = _interval(pair, lambda means: _ratio(means[:, 0], means[:, 1]))
+        low, high = _share_interval(pair, n_questions)
         yield ProvenanceShare(
             rollouts_of=name,
             label=label,
@@ -229,6 +229,22 @@ def _shares(name: RolloutsOf, found: _Labelled) -> Iterator[ProvenanceShare]:
             ci_low_share=low,
             ci_high_share=high,
         )
+
+
+def _share_interval(pair: Counts, n_questions: int) -> tuple[float | None, float | None]:
+    """The bootstrap's 95 %; where no or every sentence has the label, that of Clopper and Pearson.
+
+    The bootstrap of a constant is a point. Each question then counts as one trial.
+    """
+    low, high = _interval(pair, lambda means: _ratio(means[:, 0], means[:, 1]))
+    if low is None or high is None:
+        return None, None
+    n_label, n_all = pair.sum(0)
+    if n_label == 0:
+        return 0.0, 1 - 0.025 ** (1 / n_questions)
+    if n_label == n_all:
+        return 0.025 ** (1 / n_questions), 1.0
+    return low, high
 
 
 def _interval(values: Counts, statistic: object) -> tuple[float | None, float | None]:
@@ -294,7 +310,7 @@ def _area(table: NDArray[np.float64], label: str, kind: AreaKind) -> ProvenanceA
     """`table`: questions, positions, outcomes (wrong, right), counts (label, all)."""
     n_questions, n_positions = table.shape[:2]
     if kind == "raw":
-        values = table.reshape(n_questions, -1)
+        values = table.reshape(n_questions, 4 * n_positions)
         statistic = _RawArea(n_positions)
         counted = n_questions
     else:
