@@ -7,31 +7,9 @@ promised as (
     group by measurement_id
 ),
 
-record as (
-    select measurement_id from structural_tau
-    union all
-    select measurement_id from prompt_template
-    union all
-    select measurement_id from template_distance
-    union all
-    select measurement_id from winner_gap_pair
-    union all
-    select measurement_id from winner_gap_prompt
-    union all
-    select measurement_id from model_stiffness
-    union all
-    select measurement_id from fisher_curvature
-    union all
-    select measurement_id from fisher_summary
-    union all
-    select measurement_id from weight_lineage
-    union all
-    select measurement_id from weight_lineage_pair
-),
-
 found as (
     select measurement_id, count(*) as n_found
-    from record
+    from stg_record
     group by measurement_id
 )
 

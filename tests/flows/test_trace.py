@@ -1,0 +1,191 @@
+"""`cicatrix trace` on embedded models: what it finds, that it goes on, and what it refuses."""
+
+import json
+
+import pytest
+
+from flows import cli
+from flows.tracer import Trace, Tracer
+from measure import problems, rollouts
+from measure.errors import BadInput
+from warehouse import checks, read
+from warehouse.lake import Lake
+
+MODELS = {
+    "teachers": ("zoo:teacher-forward",),
+    "student": "zoo:qwen2-base",
+    "distilled": "zoo:qwen2-distilled",
+    "control": "zoo:teacher-gains-first",
+}
+SHORT = {"n_samples": 2, "max_new_tokens": 160}
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """Twelve of the zoo's problems, one more without an answer, and a line that is none."""
+    file = tmp_path_factory.mktemp("problems") / "twelve.jsonl"
+    lines = [
+        {"problem_id": p.problem_id, "problem": p.text, "answer": p.answer}
+        for p in problems.load("zoo40").problems[:12]
+    ]
+    lines.append({"problem_id": "open", "problem": lines[0]["problem"]})
+    file.write_text("\n".join([*map(json.dumps, lines), "{"]) + "\n")
+    return str(file)
+
+
+def arguments(asked, *more):
+    return [
+        "trace", "--teacher", *MODELS["teachers"], "--student", MODELS["student"],
+        "--distilled", MODELS["distilled"], "--control", MODELS["control"],
+        "--problems", asked, "--samples", "2", "--max-new-tokens", "160", *more,
+    ]  # fmt: skip
+
+
+def run_all(lake, trace):
+    """The whole of it, without the scheduler."""
+    tracer = Tracer(lake, trace, "cpu")
+    for whose in ("student", "distilled"):
+        tracer.sample(whose)
+    for ref in trace.models():
+        tracer.score(ref)
+    for teacher in trace.teachers:
+        tracer.label(teacher)
+    return tracer
+
+
+def test_the_command_finds_the_teacher_and_does_nothing_twice(home, asked, capsys):
+    assert cli.main(arguments(asked)) == 0
+    told = capsys.readouterr().out
+    assert "13 problems, 1 without an answer to compare with" in told
+    assert "left out: 1 lines, such as" in told and "line 14: no JSON" in told
+    assert "teacher patterns: TRANSFERS" in told
+    row = read.mart("provenance").row(0, named=True)
+    assert row["n_rollouts"] == 26 and row["n_unchecked"] == 2
+    assert (row["distilled"], row["student"]) == ("qwen2-distilled", "qwen2-base")
+    assert row["teacher_share"] > 0.8 > 0.2 > row["control_share"]
+    assert row["null_share"] < 0.2
+    assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
+    n_rows = read.mart("sentence").height
+    assert cli.main(arguments(asked, "--json")) == 0
+    answer = capsys.readouterr()
+    assert "no model has to run" in answer.err
+    (found,) = json.loads(answer.out)
+    assert found["transfer"] == "TRANSFERS"
+    assert {s["label"] for s in found["shares"]} >= {"Shared", "Teacher", "Student", "Boosted"}
+    assert read.mart("sentence").height == n_rows
+
+
+def test_the_reader_has_every_sentence_as_it_stands(home, asked):
+    with Lake.open() as lake:
+        run_all(lake, Trace(problems=asked, **MODELS, **SHORT))
+    listed = read.mart("provenance_rollout")
+    assert listed.height == 2 * 13 * 2
+    sentences = read.mart("sentence").sort("rollouts_of", "problem_id", "sample", "sentence")
+    texts = sentences.group_by("rollouts_of", "problem_id", "sample", maintain_order=True).agg(
+        "text"
+    )
+    joined = {row[:3]: "".join(row[3]) for row in texts.iter_rows()}
+    for row in listed.iter_rows(named=True):
+        assert joined.get((row["rollouts_of"], row["problem_id"], row["sample"]), "") == row["text"]
+    for row in listed.filter(n_labelled=0).iter_rows(named=True):
+        assert row["first_divergence"] is None
+    # First divergence by another route.
+    alpha = read.mart("provenance")["alpha"][0]
+    found: dict[tuple, int] = {}
+    for s in sentences.iter_rows(named=True):
+        if s["label4"] is not None and s["p_distilled"] - s["p_teacher"] > alpha:
+            found.setdefault((s["rollouts_of"], s["problem_id"], s["sample"]), s["sentence"])
+    assert found
+    for row in listed.iter_rows(named=True):
+        key = (row["rollouts_of"], row["problem_id"], row["sample"])
+        assert row["first_divergence"] == found.get(key)
+
+
+def test_an_interrupted_run_goes_on_where_it_was(home, asked, monkeypatch):
+    monkeypatch.setattr(rollouts, "ROLLOUTS_PER_UNIT", 6)  # units of 3 problems
+    trace = Trace(problems=asked, **MODELS, **SHORT)
+    calls: list[str] = []
+    own = rollouts.measure_unit
+
+    def counted(model, asked, unit, *rest):
+        calls.append(unit)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return own(model, asked, unit, *rest)
+
+    monkeypatch.setattr(rollouts, "measure_unit", counted)
+    with Lake.open() as lake:
+        with pytest.raises(KeyboardInterrupt):
+            run_all(lake, trace)
+        whole = run_all(lake, trace)
+        assert whole.is_complete()
+        # The unit that broke is done again, none that was committed is: 5 of each model.
+        assert len(calls) == 3 + 3 + 5
+        ended = lake.query("select outcome, count(*) as n from attempt_end group by all")
+        assert dict(ended.iter_rows())["interrupted"] == 1
+        calls.clear()
+        run_all(lake, trace)
+        assert calls == []
+
+
+def test_two_models_that_are_one_have_only_shared_or_boosted(home, asked):
+    same = MODELS | {"teachers": ("zoo:qwen2-base",), "control": None}
+    with Lake.open() as lake:
+        run_all(lake, Trace(problems=asked, **same, **SHORT))
+    shares = read.mart("provenance_breakdown").filter(rollouts_of="distilled")
+    found = dict(shares.select("label", "n_sentences").iter_rows())
+    assert found["Teacher"] == found["Student"] == 0
+    assert found["Shared"] + found["Boosted"] > 50
+    assert read.mart("provenance")["transfer"][0] != "TRANSFERS"
+
+
+def test_rollouts_made_elsewhere_are_traced(home, asked, tmp_path):
+    file = tmp_path / "rollouts.jsonl"
+    first = problems.load(asked).problems[0]
+    lines = [{"problem_id": first.problem_id, "text": " <think> First, 5 + 5 = 10. </think> 12"}]
+    file.write_text("\n".join(map(json.dumps, [*lines, {"problem_id": "unheard of", "text": ""}])))
+    with Lake.open() as lake:
+        trace = Trace(problems=asked, rollouts=str(file), **MODELS, **SHORT)
+        tracer = run_all(lake, trace)
+        assert tracer.skipped[-1].endswith("line 2: no `text` on a problem of 'twelve'")
+    row = read.mart("provenance").row(0, named=True)
+    assert (row["n_rollouts"], row["n_correct"], row["n_special"]) == (1, 1, 2)
+    assert row["transfer"] == "NOT ENOUGH"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--problems", "nothing.jsonl"], "problem set 'nothing.jsonl' does not exist"),
+        (["--samples", "0"], "give at least 1 sample"),
+        (["--temperature", "0"], "give a temperature above 0"),
+        (["--beta", "1.5"], "--beta 1.5 cannot be"),
+        (["--batch-size", "0"], "--batch-size 0 cannot be"),
+        (["--plain-prompt", "none"], "must say once where the problem goes"),
+        (["--rollouts", "nothing.jsonl"], "'nothing.jsonl' cannot be read"),
+        (["--student", MODELS["distilled"]], "is its own student"),
+        (["--device", "cuda:77"], "cannot be used here"),
+    ],
+)
+def test_what_cannot_be_is_one_line(home, capsys, more, said):
+    assert cli.main(arguments("zoo40") + more) == 2
+    told = capsys.readouterr().err
+    assert said in told and told.count("\n") == 1
+
+
+def test_a_teacher_that_is_not_there_is_refused_before_anything_runs(home, asked, capsys):
+    command = arguments(asked)
+    command.insert(command.index("--student"), "zoo:unheard-of")
+    assert cli.main(command) == 2
+    assert "unheard-of" in capsys.readouterr().err
+
+
+def test_the_estimate_measures_nothing(home, asked, capsys):
+    assert cli.main(arguments(asked, "--dry-run")) == 0
+    assert "52 completions of at most 160 tokens, 52 scored by 4 models" in capsys.readouterr().out
+    assert read.mart("provenance").is_empty()
+
+
+def test_one_model_is_not_its_own_student(home):
+    with Lake.open() as lake, pytest.raises(BadInput, match="its own student"):
+        Tracer(lake, Trace(**(MODELS | {"student": MODELS["distilled"]})), "cpu")

@@ -1,0 +1,33 @@
+-- One row per record of any measurement.
+-- measurement_id: the measurement it belongs to
+select measurement_id from structural_tau
+union all
+select measurement_id from prompt_template
+union all
+select measurement_id from template_distance
+union all
+select measurement_id from winner_gap_pair
+union all
+select measurement_id from winner_gap_prompt
+union all
+select measurement_id from model_stiffness
+union all
+select measurement_id from fisher_curvature
+union all
+select measurement_id from fisher_summary
+union all
+select measurement_id from weight_lineage
+union all
+select measurement_id from weight_lineage_pair
+union all
+select measurement_id from rollout
+union all
+select measurement_id from sentence_score
+union all
+select measurement_id from provenance_sentence
+union all
+select measurement_id from provenance_share
+union all
+select measurement_id from provenance_area
+union all
+select measurement_id from provenance_summary
