@@ -1,0 +1,225 @@
+"""Marts of sentence provenance against numbers worked out here by hand."""
+
+import math
+from collections.abc import Iterator
+
+import pytest
+from making import measurement, model
+
+from warehouse import checks, read
+from warehouse.lake import Lake
+
+SCORE = {"dtype": "float64", "backend": "numpy", "prompt_set": "set", "prompt_set_sha256": "5e7"}
+ROLES = ("teacher", "student", "distilled")
+
+
+def sentence(problem: int, sample: int, number: int, n: int, label: str, **over: object):
+    """Sentence `number` of `n`, each of four characters, without marks of reasoning."""
+    return {
+        "rollouts_of": "distilled",
+        "problem_id": f"p{problem:03d}",
+        "sample": sample,
+        "sentence": number,
+        "j": number,
+        "rel_pos": (number + 0.5) / n,
+        "char_start": 4 * number,
+        "char_end": 4 * number + 4,
+        "is_special": False,
+        "is_long": False,
+        "is_repeat": False,
+        "is_correct": sample == 0,
+        **{f"n_tokens_{role}": 2 for role in ROLES},
+        "p_teacher": 0.75,
+        "p_student": 0.25,
+        "p_distilled": 0.5,
+        "label4": label,
+        "label3": "Teacher",
+        "boosted": None,
+        "reason": None,
+        **over,
+    }
+
+
+def share(label: str, n: int, n_all: int, whose: str = "distilled"):
+    return {
+        "rollouts_of": whose, "label": label, "n_sentences": n, "n_all": n_all, "n_questions": 60,
+        "share": n / n_all, "ci_low_share": 0.0, "ci_high_share": 1.0,
+    }  # fmt: skip
+
+
+SUMMARY = {
+    "alpha": 0.1, "beta": 0.1, "beta_source": "given", "length_rule": "student", "n_rollouts": 120,
+    "n_correct": 90, "n_incorrect": 20, "n_unchecked": 10, "n_empty": 0, "n_sentences": 240,
+    "n_special": 0, "n_repeats": 0, "n_unscored": 0, "teacher_minus_null": None,
+    "ci_low_teacher_minus_null": None, "ci_high_teacher_minus_null": None,
+    "teacher_minus_control": None, "ci_low_teacher_minus_control": None,
+    "ci_high_teacher_minus_control": None, "least_kappa": 1.0, "is_stable": True,
+    "own_token_kappa": 1.0, "n_masked": 0, "transfer": "NOT ENOUGH", "transfer_reasons": "few",
+    "correctness": "NOT ENOUGH", "correctness_reasons": "few",
+}  # fmt: skip
+
+
+def rollout(problem: int, sample: int, text: str):
+    return {
+        "problem_id": f"p{problem:03d}", "sample": sample, "category": "", "problem": "?",
+        "gold": "1", "text": text, "n_tokens": 4, "finish": "stop", "answer": "1",
+        "is_correct": sample == 0, "reason": None,
+    }  # fmt: skip
+
+
+def add(lake: Lake, measurement_id: str, tables, **over: object) -> None:
+    """A provenance measurement on the rollouts `own` and `base`."""
+    options = '{"inputs":{"rollouts_distilled":"own","rollouts_student":"base"}}'
+    lake.plan(
+        measurement(measurement_id, "provenance", 1, **{**SCORE, "options": options, **over}),
+        {role: role for role in ROLES},
+    )
+    lake.append_unit(measurement_id, "all", {"provenance_summary": [SUMMARY], **tables}, 1.0)
+
+
+@pytest.fixture
+def traced(lake: Lake) -> Iterator[Lake]:
+    """Sixty problems with a right and a wrong rollout of two sentences each."""
+    lake.add_models([model(role) for role in ROLES])
+    for name, of in (("own", "distilled"), ("base", "student")):
+        rows = [rollout(p, s, "Ab. Cd. ") for p in range(60) for s in (0, 1)]
+        lake.plan(measurement(name, "rollout", 1, **SCORE), {"model": of})
+        lake.append_unit(name, "all", {"rollout": rows}, 1.0)
+    rows = [
+        # Right: Teacher first, then in every fourth problem; wrong: Shared always.
+        sentence(p, s, i, 2, "Teacher" if s == 0 and (i == 0 or p % 4 == 0) else "Shared")
+        for p in range(60)
+        for s in (0, 1)
+        for i in (0, 1)
+    ]
+    tables = {
+        "provenance_sentence": rows,
+        "provenance_share": [share("Teacher", 75, 240), share("Shared", 165, 240)],
+    }
+    add(lake, "m1", tables)
+    yield lake
+
+
+def test_positions_by_hand(traced: Lake, location):
+    found = read.mart("provenance_position", location)
+    # Two sentences, or parts 5 and 15 of 20 (a quarter and three quarters of the way).
+    places = found.select("counted_by", "place").unique().sort("counted_by", "place").rows()
+    assert places == [("sentence", 0), ("sentence", 1), ("share", 5), ("share", 15)]
+    assert found.height == 4 * 2 * 4  # places, outcomes, labels
+    rows = {
+        (r["counted_by"], r["place"], r["is_correct"], r["label"]): r
+        for r in found.iter_rows(named=True)
+    }
+    first, second = (rows["sentence", place, True, "Teacher"] for place in (0, 1))
+    assert (first["n_label"], first["n_all"], first["share"]) == (60, 60, 1)
+    assert (second["n_label"], second["share"]) == (15, 0.25)
+    assert rows["sentence", 1, False, "Teacher"]["share"] == 0
+    assert rows["share", 15, True, "Teacher"]["share"] == 0.25
+    # Wilson's interval for 15 of 60: centre (p + z2/2n) / (1 + z2/n).
+    z, n, p = 1.959964, 60, 0.25
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    assert second["ci_low_share"] == pytest.approx(centre - half, abs=1e-6)
+    assert second["ci_high_share"] == pytest.approx(centre + half, abs=1e-6)
+    assert first["ci_high_share"] == pytest.approx(1, abs=1e-6) and first["ci_low_share"] < 1
+
+
+def test_a_position_needs_fifty_sentences_of_either_outcome(lake: Lake, location):
+    lake.add_models([model(role) for role in ROLES])
+    rows = [sentence(p, 0, 0, 1, "Teacher") for p in range(60)]
+    rows += [sentence(p, 1, 0, 1, "Shared") for p in range(49)]
+    add(lake, "m1", {"provenance_sentence": rows})
+    assert read.mart("provenance_position", location).is_empty()
+
+
+def test_the_newest_of_a_pair_counts(traced: Lake, location):
+    add(traced, "m2", {"provenance_share": [share("Teacher", 120, 240)]}, replicate=1)
+    row = read.mart("provenance", location).row(0, named=True)
+    assert row["measurement_id"] == "m2" and row["teacher_share"] == 0.5
+    assert row["accuracy"] == pytest.approx(90 / 110)
+    assert (row["distilled"], row["teacher"], row["control"]) == ("DISTILLED", "TEACHER", None)
+    assert row["null_share"] is None and row["control_share"] is None
+
+
+def test_the_breakdown_has_null_and_control_beside(lake: Lake, location):
+    lake.add_models([model(role) for role in ROLES])
+    shares = [
+        share("Teacher", n, 240, whose)
+        for whose, n in (("distilled", 120), ("student", 12), ("control", 24))
+    ]
+    add(lake, "m1", {"provenance_share": shares})
+    rows = {r["rollouts_of"]: r for r in read.mart("provenance_breakdown", location).to_dicts()}
+    assert rows["distilled"]["share"] == 0.5
+    assert rows["distilled"]["null_share"] == 0.05 and rows["distilled"]["control_share"] == 0.1
+    assert not rows["distilled"]["is_part_of_boosted"]
+
+
+def test_the_reader_by_hand(traced: Lake, location):
+    found = read.mart("provenance_rollout", location)
+    assert found.height == 240  # 120 of each model
+    row = found.filter(rollouts_of="distilled", problem_id="p001", sample=0).row(0, named=True)
+    assert (row["n_labelled"], row["n_teacher"], row["n_shared"]) == (2, 1, 1)
+    assert row["first_divergence"] is None  # p_D - p_T = -0.25
+    assert found.filter(rollouts_of="student")["n_labelled"].sum() == 0
+    texts = read.mart("sentence", location).filter(problem_id="p001", sample=0).sort("sentence")
+    assert texts["text"].to_list() == ["Ab. ", "Cd. "]
+    assert texts["d_ts"].to_list() == [0.5, 0.5] and texts["d_td"].to_list() == [0.25, 0.25]
+
+
+def test_code_points_count_and_divergence_is_above_alpha(lake: Lake, location):
+    lake.add_models([model(role) for role in ROLES])
+    lake.plan(measurement("own", "rollout", 1, **SCORE), {"model": "distilled"})
+    lake.append_unit("own", "all", {"rollout": [rollout(0, 0, "é漢. 𝛼e\u0301!")]}, 1.0)
+    rows = [
+        sentence(0, 0, 0, 2, "Teacher", p_distilled=0.84),  # 0.09 above the teacher
+        sentence(0, 0, 1, 2, "Boosted", p_distilled=0.875, boosted="boosted_up"),
+    ]
+    add(lake, "m1", {"provenance_sentence": rows})
+    texts = read.mart("sentence", location).sort("sentence")
+    assert texts["text"].to_list() == ["é漢. ", "𝛼e\u0301!"]
+    assert read.mart("provenance_rollout", location)["first_divergence"].to_list() == [1]
+
+
+def score(**over: object):
+    return {
+        "problem_id": "p", "sample": 0, "sentence": 0, "char_start": 0, "char_end": 4,
+        "is_special": False, "n_tokens": 3, "sum_logprob": -1.5, "span_tokens": [1, 2],
+        "span_logprobs": [-0.5, -1.0], "reason": None, **over,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("check", "tables"),
+    [
+        ("sentence_scores_differ", {"sentence_score": [score(span_logprobs=[-0.5, -0.9])]}),
+        ("sentence_scores_differ", {"sentence_score": [score(n_tokens=4)]}),
+        ("sentence_scores_differ", {"sentence_score": [score(char_start=1)]}),
+        ("sentence_scores_differ", {"sentence_score": [score(sum_logprob=None)]}),
+        ("sentence_scores_differ", {"sentence_score": [score(), score(sentence=2, char_start=5)]}),
+        ("rollout_out_of_range", {"rollout": [rollout(0, 0, "x") | {"gold": None}]}),
+        ("rollout_out_of_range", {"rollout": [rollout(0, 0, "x") | {"answer": None}]}),
+        ("provenance_shares_differ", {"provenance_share": [share("Teacher", 3, 4)]}),
+        (
+            "provenance_out_of_range",
+            {"provenance_sentence": [sentence(0, 0, 0, 1, "Teacher", p_teacher=1.5)]},
+        ),
+        (
+            "provenance_out_of_range",
+            {"provenance_sentence": [sentence(0, 0, 0, 1, "Boosted")]},
+        ),
+    ],
+)
+def test_checks_find_what_is_broken(lake: Lake, location, check: str, tables):
+    lake.add_models([model("student")])
+    lake.plan(measurement("m", "any", 1, **SCORE), {"model": "student"})
+    lake.append_unit("m", "all", tables, 1.0)
+    assert checks.run(location)[check].height == 1
+
+
+def test_good_rows_pass_every_check(traced: Lake, location):
+    traced.plan(measurement("s", "sentence_score", 1, **SCORE), {"model": "student"})
+    good = [score(), score(sentence=1, char_start=4, char_end=5, reason="none", sum_logprob=None,
+                           span_logprobs=None)]  # fmt: skip
+    traced.append_unit("s", "all", {"sentence_score": good}, 1.0)
+    broken = {name for name, rows in checks.run(location).items() if rows.height}
+    assert broken == set()
