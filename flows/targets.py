@@ -10,7 +10,7 @@ ROLES = ("base", "reference", "shared_comparator", "teacher")
 
 
 # A base of another family and about the same size, for each family that the zoo calibrates.
-_STRANGERS = {"llama": "qwen2-base", "qwen2": "mistral-base", "mistral": "llama-base"}
+STRANGERS = {"llama": "qwen2-base", "qwen2": "mistral-base", "mistral": "llama-base"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def member_targets(members: Sequence[Member]) -> list[Target]:
         Target(
             model=zoo_ref(member.name),
             base=zoo_ref(member.base),
-            reference=zoo_ref(_STRANGERS.get(member.family, "llama-base")),
+            reference=zoo_ref(STRANGERS.get(member.family, "llama-base")),
             shared_comparator=zoo_ref("gemma2-base" if member.family == "gpt2" else "gpt2-base"),
             teacher=zoo_ref(member.teacher) if member.teacher else None,
         )
@@ -65,7 +65,7 @@ def demo_targets() -> list[Target]:
     """Of each calibrated family one derivative that is distilled and one that is not."""
     methods = ("distilled", "sft-direct")
     return member_targets(
-        [m for m in zoo.shipped() if m.family in _STRANGERS and m.method in methods]
+        [m for m in zoo.shipped() if m.family in STRANGERS and m.method in methods]
     )
 
 

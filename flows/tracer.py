@@ -95,8 +95,9 @@ class Tracer:
         if trace.rollouts is not None:
             self._imported, skipped = rollouts.read(Path(trace.rollouts), self.asked)
             self.skipped += [f"{trace.rollouts}: {why}" for why in skipped]
-        given = [self.model_id(ref) for ref in (trace.student, trace.distilled)]
-        if given[0] == given[1]:
+        for ref in trace.models():  # a wrong name is told at once
+            self.model_id(ref)
+        if self.model_id(trace.student) == self.model_id(trace.distilled):
             raise BadInput(
                 f"{trace.distilled!r} is its own student: give the base it was distilled into"
             )
@@ -162,6 +163,15 @@ class Tracer:
             ),
             ref=trace.distilled,
         )
+
+    def complete(self) -> None:
+        """All of it in this process, the first failure raised."""
+        for whose in _BOTH:
+            self.sample(whose)
+        for ref in self.trace.models():
+            self.score(ref)
+        for teacher in self.trace.teachers:
+            self.label(teacher)
 
     def is_sampled(self) -> bool:
         """Whether both sets of rollouts are in the lake."""

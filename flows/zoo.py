@@ -8,14 +8,15 @@ import hashlib
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 from tqdm import tqdm
 
 from flows.choice import Choice
 from flows.session import Session
-from flows.targets import Target, in_order, member_targets, zoo_ref
+from flows.targets import STRANGERS, Target, in_order, member_targets, zoo_ref
+from flows.tracer import Trace, Tracer
 from measure import zoo
 from measure.errors import BadInput
 from warehouse import pack
@@ -23,6 +24,7 @@ from warehouse.lake import Lake, Location
 
 RECORDS = zoo.HERE / "records.parquet"
 DEVICE = "cpu"  # of the shipped records, whatever the machine has
+TRACE_SAMPLES, TRACE_TOKENS = 4, 256  # of the shipped records: 160 rollouts a model
 
 
 def list_members() -> int:
@@ -60,6 +62,21 @@ def take_records(lake: Lake) -> None:
         )
 
 
+def traces() -> Iterator[Trace]:
+    """Sentence provenance of the calibrated families: one distilled member and one control each."""
+    teacher, other = (zoo_ref(name) for name in ("teacher-forward", "teacher-gains-first"))
+    for family in STRANGERS:
+        for method in ("distilled", "sft-direct"):
+            yield Trace(
+                teachers=(teacher,),
+                student=zoo_ref(f"{family}-base"),
+                distilled=zoo_ref(f"{family}-{method}"),
+                control=other,
+                n_samples=TRACE_SAMPLES,
+                max_new_tokens=TRACE_TOKENS,
+            )
+
+
 def build_hash() -> str:
     """Hash of all members' weights: what the records were measured on."""
     sums = "".join(sorted(member.sha256 for member in zoo.members()))
@@ -75,7 +92,12 @@ def measure_members(location: Location, jobs: int) -> int:
     bases = list(dict.fromkeys(target.base for target in targets if target.base is not None))
     Lake.open(location).close()  # made before the workers meet in it
     # Everybody is scored on the bases' texts, and compared once everybody is measured.
-    phases = [(_measure_member, bases), (_measure_member, refs), (_compare_member, targets)]
+    phases = [
+        (_measure_member, bases),
+        (_measure_member, refs),
+        (_compare_member, targets),
+        (_trace_member, list(traces())),
+    ]
     context = multiprocessing.get_context("spawn")
     with (
         ProcessPoolExecutor(jobs, context, end_with_parent) as pool,
@@ -109,6 +131,12 @@ def _compare_member(location: Location, target: Target) -> None:
     """Compute the distances of one derivative from records, in a process of its own."""
     with Lake.open(location) as lake:
         _session(lake).measure_distances(target)
+
+
+def _trace_member(location: Location, trace: Trace) -> None:
+    """Trace the sentences of one derivative, in a process of its own."""
+    with Lake.open(location) as lake:
+        Tracer(lake, trace, DEVICE).complete()
 
 
 def _organisms(session: Session) -> Iterable[dict[str, object]]:

@@ -44,12 +44,7 @@ def arguments(asked, *more):
 def run_all(lake, trace):
     """The whole of it, without the scheduler."""
     tracer = Tracer(lake, trace, "cpu")
-    for whose in ("student", "distilled"):
-        tracer.sample(whose)
-    for ref in trace.models():
-        tracer.score(ref)
-    for teacher in trace.teachers:
-        tracer.label(teacher)
+    tracer.complete()
     return tracer
 
 
