@@ -12,7 +12,10 @@ the share of what parts D and T from the base that they have in common is
 1 for two models that say the same, 0 or less where each explains the other's rollouts no better
 than the base does. For texts sampled as they are scored it is 1 less the divergence of D and T over
 their divergence from S, both taken both ways. It asks both whether T explains D's rollouts and
-whether D learnt T's: a fluent stranger fails the second, a model that read the same sums the first.
+whether D learnt T's: a fluent stranger fails the second, a model of fewer words the first. It does
+not depend on which other candidates there are. Correlations of shifts find weaker distillation than
+it does, and contrasts of them name the best of wrong candidates (tests/benchmarks/attribution.py);
+so what D learnt of T's, gain(T, D) / gain(T, T), can only keep the verdict from "none of these".
 
 Two models with the same data explain each other as well as teacher and student do: text alone
 cannot part those. Spans of about four words, aligned by character. The share, its null and the
@@ -28,7 +31,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from measure import sentences
+from measure import spans
 from measure.intervals import bootstrap_interval
 from measure.records import (
     Attribution,
@@ -39,11 +42,10 @@ from measure.records import (
     SentenceScore,
 )
 from measure.request import Measurement
+from measure.spans import Spans
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
-    from jaxtyping import Bool, Float, Int
-
-    Nats = Float[NDArray[np.float64], " spans"]
+    from jaxtyping import Float
 
 METHOD = "attribution"
 VERSION = 1  # raise it when a number changes: it is part of the measurement's id
@@ -111,94 +113,8 @@ def measure(texts: Mapping[str, Scored], options: Options) -> list[Record]:
         ValueError: a text or a reader is missing.
     """
     return attribute(
-        {role: read(text.rollouts, text.scores) for role, text in texts.items()}, options
+        {role: spans.read(text.rollouts, text.scores) for role, text in texts.items()}, options
     )
-
-
-# --- spans --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How rollouts are cut; arrays run over spans."""
-
-    questions: tuple[str, ...]  # problem ids
-    question: Int[NDArray[np.int64], " spans"]  # index into `questions`
-    rollout: Int[NDArray[np.int64], " spans"]
-    n_bytes: Int[NDArray[np.int64], " spans"]
-    keys: tuple[tuple[str, int, int], ...]  # problem, sample, sentence
-    sentence: Int[NDArray[np.int64], " spans"]  # index into `keys`
-    is_counted: Bool[NDArray[np.bool_], " spans"]  # no mark of reasoning, no repeated sentence
-
-
-@dataclass(frozen=True, slots=True)
-class Spans:
-    """Rollouts of one model as several models read them."""
-
-    layout: Layout
-    logprobs: Mapping[str, Nats]  # by role; NaN where that model could not read the sentence
-
-    @property
-    def is_used(self) -> Bool[NDArray[np.bool_], " spans"]:
-        """Spans that count, read by all."""
-        return self.layout.is_counted & ~np.isnan(np.stack(list(self.logprobs.values()))).any(0)
-
-    @property
-    def n_unscored(self) -> int:
-        """Sentences that count and that one of the models could not read."""
-        left_out = self.layout.is_counted & ~self.is_used
-        return len(np.unique(self.layout.sentence[left_out]))
-
-    @property
-    def n_rollouts(self) -> int:
-        """Rollouts with a span that is used."""
-        return len(np.unique(self.layout.rollout[self.is_used]))
-
-
-def lay_out(rollouts: Sequence[Rollout]) -> Layout:
-    """Cut rollouts into sentences and spans, in order."""
-    questions = tuple(sorted({rollout.problem_id for rollout in rollouts}))
-    index = {problem_id: i for i, problem_id in enumerate(questions)}
-    keys: list[tuple[str, int, int]] = []
-    rows: list[tuple[int, int, int, int, bool]] = []
-    for number, rollout in enumerate(rollouts):
-        said = ""
-        for place, sentence in enumerate(sentences.segment(rollout.text)):
-            text = rollout.text[sentence.start : sentence.end].strip()
-            is_counted = not sentence.is_special and text != said
-            said = said if sentence.is_special else text
-            for start, end in sentences.spans(rollout.text, sentence):
-                n_bytes = len(rollout.text[start:end].encode())
-                rows.append((index[rollout.problem_id], number, n_bytes, len(keys), is_counted))
-            keys.append((rollout.problem_id, rollout.sample, place))
-    table = np.array(rows, dtype=np.int64).reshape(-1, 5)
-    question, rollout_of, n_bytes, sentence_of, is_counted = table.T
-    return Layout(
-        questions, question, rollout_of, n_bytes, tuple(keys), sentence_of, is_counted.astype(bool)
-    )
-
-
-def span_logprobs(layout: Layout, scores: Sequence[SentenceScore]) -> Nats:
-    """A model's log probabilities in nats by span, NaN where it could not read the sentence.
-
-    Raises:
-        ValueError: the scores are of other sentences.
-    """
-    by_key = {(s.problem_id, s.sample, s.sentence): s for s in scores}
-    counts = np.bincount(layout.sentence, minlength=len(layout.keys)).tolist()
-    found: list[float] = []
-    for key, n_spans in zip(layout.keys, counts, strict=True):
-        score = by_key.get(key)
-        if score is None or len(score.span_tokens) != n_spans:
-            raise ValueError(f"no scores of sentence {key}: score all models on the same rollouts")
-        found += [np.nan] * n_spans if score.span_logprobs is None else score.span_logprobs
-    return np.array(found, dtype=np.float64)
-
-
-def read(rollouts: Sequence[Rollout], scores: Mapping[str, Sequence[SentenceScore]]) -> Spans:
-    """Rollouts with the scores of several models by role."""
-    layout = lay_out(rollouts)
-    return Spans(layout, {role: span_logprobs(layout, found) for role, found in scores.items()})
 
 
 # --- statistics ---------------------------------------------------------------------------------
@@ -295,25 +211,33 @@ class _Sums:
         picked = self.values[:, [text]][:, :, [0, 1, 2 + reader]]
         return _estimate(picked, lambda means: gains(means)[:, 0, 0])
 
-    def alignment(self, text: int, one: int, other: int) -> _Estimate:
-        """Of two roles' shifts, on the rollouts of a third or of one of them."""
-        spans = self.texts[text]
-        used = spans.is_used
-        base, x, y = (
-            spans.logprobs[role][used] for role in (STUDENT, self.roles[one], self.roles[other])
-        )
+    def learned(self, i: int) -> _Estimate:
+        """Of what a role's model explains of its own rollouts, what the distilled one does."""
+
+        def ratio(means: NDArray[np.float64]) -> NDArray[np.float64]:
+            own, its = np.moveaxis(gains(means)[:, 0], -1, 0)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return np.where(its > 0, own / its, np.nan)
+
+        return _estimate(self.values[:, [i]][:, :, [0, 1, 2, 2 + i]], ratio)
+
+    def alignment(self, i: int) -> _Estimate:
+        """Of the distilled model's shifts with a role's, on that role's rollouts."""
+        text = self.texts[i]
+        used = text.is_used
+        base, x, y = (text.logprobs[role][used] for role in (STUDENT, DISTILLED, self.roles[i]))
         x, y = x - base, y - base
-        where = _questions(spans, self.questions)
+        where = _questions(text, self.questions)
         moments = [np.ones_like(x), x, y, x * x, y * y, x * y]
         sums = [np.bincount(where, m, minlength=len(self.questions)) for m in moments]
         return _estimate(np.stack(sums, 1).astype(np.float64), alignment)
 
 
-def _questions(spans: Spans, questions: Sequence[str]) -> NDArray[np.int64]:
+def _questions(text: Spans, questions: Sequence[str]) -> NDArray[np.int64]:
     """The question of each span that is used, as an index into `questions`."""
     index = {question: i for i, question in enumerate(questions)}
-    at = np.array([index[q] for q in spans.layout.questions], dtype=np.int64)
-    return at[spans.layout.question[spans.is_used]]
+    at = np.array([index[q] for q in text.layout.questions], dtype=np.int64)
+    return at[text.layout.question[text.is_used]]
 
 
 def _estimate(
@@ -370,8 +294,7 @@ def _candidate(
     behind, kinship = _Estimate(None, None, None), None
     if first is not None and i != first:
         behind, kinship = sums.behind(first, i), sums.share(first, i).value
-    gain_distilled, gain_own = sums.gain(0, i), sums.gain(i, 0)
-    aligned = sums.alignment(i, 0, i)
+    gain, learned, aligned = sums.gain(0, i), sums.learned(i), sums.alignment(i)
     reason = None
     if share.value is None:
         counts = (sums.texts[0].n_rollouts, sums.texts[i].n_rollouts)
@@ -397,12 +320,12 @@ def _candidate(
         share_with_first=kinship,
         is_sibling=None if kinship is None else kinship > options.null_share,
         is_attributed=False,
-        gain_distilled=gain_distilled.value,
-        ci_low_gain_distilled=gain_distilled.low,
-        ci_high_gain_distilled=gain_distilled.high,
-        gain_own=gain_own.value,
-        ci_low_gain_own=gain_own.low,
-        ci_high_gain_own=gain_own.high,
+        gain_distilled=gain.value,
+        ci_low_gain_distilled=gain.low,
+        ci_high_gain_distilled=gain.high,
+        learned=learned.value,
+        ci_low_learned=learned.low,
+        ci_high_learned=learned.high,
         alignment=aligned.value,
         ci_low_alignment=aligned.low,
         ci_high_alignment=aligned.high,
@@ -428,10 +351,16 @@ def verdict(
     said = f"{first.role} shares {first.share:.3f} {interval}"
     null = f"{options.null_share:g} that wrong candidates reach"
     if first.ci_low_share <= options.null_share:
-        # One that could not be measured may be the teacher.
-        if unknown or any((row.ci_high_share or 0) > options.null_share for row in known):
+        if any((row.ci_high_share or 0) > options.null_share for row in known):
             return "NOT ENOUGH", [], [f"{said}, not clear of the {null}", *unknown]
-        return "NONE OF THESE", [], [f"the highest, {said}, is not above the {null}"]
+        reasons = [f"the highest, {said}, is not above the {null}"]
+        # What was learnt and is not yet said, or could not be measured, may be the teacher's.
+        hints = unknown + [
+            f"it has learnt {row.learned:.3f} of what {row.role} says beyond the base"
+            for row in known
+            if (row.ci_low_learned or 0) > options.null_share
+        ]
+        return ("NOT ENOUGH" if hints else "NONE OF THESE"), [], reasons + hints
     reasons = [f"{said}, above the {null}", *unknown]
     rivals = [row for row in known[1:] if (row.ci_low_behind_first or 0) <= options.margin]
     strangers = [row.role for row in rivals if not row.is_sibling]

@@ -438,9 +438,9 @@ class AttributionCandidate:
     gain_distilled: float | None  # bits per byte of the distilled's rollouts, beyond the base
     ci_low_gain_distilled: float | None
     ci_high_gain_distilled: float | None
-    gain_own: float | None  # of the candidate's, that the distilled model has beyond the base
-    ci_low_gain_own: float | None
-    ci_high_gain_own: float | None
+    learned: float | None  # of what the candidate's have beyond the base, what the distilled has
+    ci_low_learned: float | None
+    ci_high_learned: float | None
     alignment: float | None  # of both models' shifts from the base on the candidate's, -1 to 1
     ci_low_alignment: float | None
     ci_high_alignment: float | None

@@ -1,12 +1,13 @@
 """How well teacher attribution does on the zoo, where the teacher of every model is known.
 
-    python -m tests.benchmarks.attribution CACHE            all of the zoo, some 10 core-minutes
+    python -m tests.benchmarks.attribution CACHE            the half that is reported
     python -m tests.benchmarks.attribution CACHE --choose   the half that statistic and thresholds
                                                             were chosen on, all statistics compared
 
 Students are halved by the SHA-256 of their base's name, in that order, every second one: what was
 chosen on the first half is reported on the other. Teachers and decoys are those of both. Models not
 shipped are read from measure/zoo/unshipped (`cicatrix zoo build` makes them); CACHE keeps scores.
+Intervals are of 1,000 resamples here, a tenth of a measurement's.
 """
 
 from __future__ import annotations
@@ -24,10 +25,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from measure import attribution, models, problems, rollouts, sentence_scores, sources, zoo
-from measure.attribution import DISTILLED, STUDENT, Layout, Spans
+from measure import (
+    attribution,
+    intervals,
+    models,
+    problems,
+    rollouts,
+    sentence_scores,
+    sources,
+    spans,
+    zoo,
+)
+from measure.attribution import DISTILLED, STUDENT
 from measure.models import CausalLM
 from measure.records import Attribution, AttributionCandidate, Rollout
+from measure.spans import Layout, Spans
 
 SAMPLING = rollouts.Sampling(n_samples=4, max_new_tokens=256)
 BATCH = 128
@@ -146,7 +158,7 @@ class Scores:
 
     @cache  # noqa: B019
     def layout(self, name: str) -> Layout:
-        return attribution.lay_out(self.rollouts(name))
+        return spans.lay_out(self.rollouts(name))
 
     @cache  # noqa: B019
     def logprobs(self, text: str, reader: str) -> NDArray[np.float64]:
@@ -159,7 +171,7 @@ class Scores:
                 for unit in given.units
                 for score in sentence_scores.measure_unit(model, given, unit, BATCH, lambda _: None)
             ]
-            found = attribution.span_logprobs(self.layout(text), scores)
+            found = spans.span_logprobs(self.layout(text), scores)
             np.save(path, found.astype(np.float32))
         return np.load(path).astype(np.float64)
 
@@ -207,12 +219,11 @@ def statistics(scores: Scores, case: Case) -> dict[str, list[float]]:
     texts = scores.spans(case, case.model, case.base, *case.candidates)
 
     def shift(text: str, reader: str) -> NDArray[np.float64]:
-        spans = texts[text]
-        return (spans.logprobs[reader] - spans.logprobs[STUDENT])[spans.is_used]
+        its = texts[text]
+        return (its.logprobs[reader] - its.logprobs[STUDENT])[its.is_used]
 
     def gain(text: str, reader: str) -> float:
-        spans = texts[text]
-        n_bytes = spans.layout.n_bytes[spans.is_used].sum()
+        n_bytes = texts[text].layout.n_bytes[texts[text].is_used].sum()
         return float(shift(text, reader).sum() / n_bytes / np.log(2))
 
     d, s = case.model, case.base
@@ -318,7 +329,7 @@ class Outcome:
         return max(-np.inf if row.share is None else row.share for row in self.rows)
 
 
-def report(scores: Scores, found: Sequence[Outcome]) -> None:
+def report(found: Sequence[Outcome]) -> None:
     """Accuracy with the true teacher there, and false attributions without, by candidates."""
     for asked in ("two teachers", "with decoys", "with hard decoys"):
         say(asked)
@@ -375,23 +386,24 @@ def _shares_of_teacher(true: Sequence[Outcome]) -> Iterator[float]:
 
 
 def main() -> None:
-    """Print the comparison on one half, or the scores on both."""
+    """Print the scores on one half, and on the choosing one how all statistics compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cache", type=Path)
     parser.add_argument("--choose", action="store_true")
     given = parser.parse_args()
     given.cache.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
+    intervals.N_RESAMPLES = 1_000
     scores = Scores(given.cache, problems.load("zoo40"), {})
     if given.choose:
         compare(scores, CHOOSING)
     options = attribution.Options()
-    for lineages in (CHOOSING,) if given.choose else (CHOOSING, REPORTING):
-        for strength in (100, *WEAK):
-            asked = list(cases(lineages, strength))
-            found = [Outcome(case, *scores.attribute(case, options)) for case in asked]
-            say(f"--- students of {', '.join(lineages)}; {strength} % of the way ---")
-            report(scores, found)
+    lineages = CHOOSING if given.choose else REPORTING
+    for strength in (100, *WEAK):
+        asked = cases(lineages, strength)
+        found = [Outcome(case, *scores.attribute(case, options)) for case in asked]
+        say(f"--- students of {', '.join(lineages)}; {strength} % of the way ---")
+        report(found)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from measure import attribution, rollouts, sentence_scores
-from measure.attribution import DISTILLED, STUDENT, Options, Scored, Spans
+from measure import attribution, rollouts, sentence_scores, spans
+from measure.attribution import DISTILLED, STUDENT, Options, Scored
 from measure.problems import Problem
 from measure.records import Attribution, AttributionCandidate, Rollout, SentenceScore
+from measure.spans import Spans
 
 OPTIONS = Options()
 TEXT = "One two three four five six seven eight. And then some more of it."  # spans of 4, 4 and 6
@@ -22,7 +23,7 @@ def rollout(problem_id: str, text: str = TEXT, sample: int = 0) -> Rollout:
 
 def texts_of(n_questions: int, roles, logprobs) -> dict[str, Spans]:
     """Texts of `roles`, all alike; `logprobs(text, reader, n_spans)` says how each is read."""
-    layout = attribution.lay_out([rollout(f"q{i}") for i in range(n_questions)])
+    layout = spans.lay_out([rollout(f"q{i}") for i in range(n_questions)])
     readers = (STUDENT, *roles)
     count = len(layout.n_bytes)
     return {
@@ -69,6 +70,8 @@ def test_part_of_the_way_to_the_teacher_by_hand():
     assert rows["teacher"].share == pytest.approx(2 / 3)
     assert rows["teacher"].ci_low_share == pytest.approx(2 / 3)  # all questions are alike
     assert rows["teacher-2"].share == pytest.approx(0)
+    assert rows["teacher"].learned == pytest.approx(0.5)
+    assert rows["teacher-2"].learned == pytest.approx(0)
     assert [rows["teacher"].rank, rows["teacher-2"].rank] == [1, 2]
     assert rows["teacher-2"].behind_first == pytest.approx(2 / 3)
     # A text has 3 spans of 66 bytes in all: 3 x 0.5 nats.
@@ -229,6 +232,12 @@ NULL, MARGIN = OPTIONS.null_share, OPTIONS.margin
         ([row("a", 0.9), row("b", 0.88, **behind(0.0, is_sibling=False))], "NOT ENOUGH", []),
         ([row("a", NULL - 0.1), row("b", NULL - 0.2)], "NONE OF THESE", []),
         ([row("a", NULL)], "NOT ENOUGH", []),  # its interval holds the threshold
+        # It has learnt what b says, and does not say so.
+        (
+            [row("a", 0.1), row("b", 0.0, learned=0.5, ci_low_learned=NULL + 0.1)],
+            "NOT ENOUGH",
+            [],
+        ),
         ([], "NOT ENOUGH", []),
     ],
 )
@@ -251,7 +260,7 @@ def test_few_questions_and_unread_candidates_decide_nothing():
 
 def test_marks_and_repeats_do_not_count():
     text = "<think>One two. One two. Three four. </think> 7"
-    layout = attribution.lay_out([rollout("q", text)])
+    layout = spans.lay_out([rollout("q", text)])
     assert layout.is_counted.tolist() == [False, True, False, True, False, True]
     assert layout.n_bytes.sum() == len(text)
 
@@ -259,7 +268,7 @@ def test_marks_and_repeats_do_not_count():
 def test_scores_are_put_at_their_spans_and_unread_sentences_are_left_out():
     # "One ... eight. " has two spans, "And ... it." one.
     made = [rollout("q0"), rollout("q1")]
-    layout = attribution.lay_out(made)
+    layout = spans.lay_out(made)
     assert layout.n_bytes.tolist() == [19, 22, 25] * 2
 
     def scores(reader: float, unread: tuple[str, int] | None = None) -> list[SentenceScore]:
@@ -279,10 +288,10 @@ def test_scores_are_put_at_their_spans_and_unread_sentences_are_left_out():
         return found
 
     given = {STUDENT: scores(-9.0), DISTILLED: scores(-5.0), "teacher": scores(-4.0, ("q1", 0))}
-    spans = attribution.read(made, given)
-    assert spans.logprobs[STUDENT].tolist() == [-9, -10, -9] * 2
-    assert spans.is_used.tolist() == [True] * 3 + [False, False, True]
-    assert (spans.n_unscored, spans.n_rollouts) == (1, 2)
+    read = spans.read(made, given)
+    assert read.logprobs[STUDENT].tolist() == [-9, -10, -9] * 2
+    assert read.is_used.tolist() == [True] * 3 + [False, False, True]
+    assert (read.n_unscored, read.n_rollouts) == (1, 2)
     # Each sentence of text X: D gains 4 nats and T 5 a span, whoever wrote it.
     scored = Scored(made, given)
     rows = attribution.measure({DISTILLED: scored, "teacher": scored}, OPTIONS)
@@ -293,7 +302,7 @@ def test_scores_are_put_at_their_spans_and_unread_sentences_are_left_out():
     assert summary.own_gain == pytest.approx(4 * 4 / np.log(2) / (19 + 22 + 25 + 25))
     assert summary.attribution == "NOT ENOUGH"  # 2 questions
     with pytest.raises(ValueError, match="no scores of sentence"):
-        attribution.read(made, given | {"teacher": scores(-4.0)[:-1]})
+        spans.read(made, given | {"teacher": scores(-4.0)[:-1]})
     with pytest.raises(ValueError, match="scored by the student"):
         attribution.measure({DISTILLED: Scored(made, {STUDENT: given[STUDENT]})}, OPTIONS)
 
@@ -353,5 +362,5 @@ def zoo_models():
             )
             for reader, model in loaded.items()
         }
-        texts[role] = attribution.read(made, scores)
+        texts[role] = spans.read(made, scores)
     return texts
