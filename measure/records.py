@@ -36,6 +36,7 @@ RolloutsOf = Literal["distilled", "student", "control"]
 AreaKind = Literal["raw", "within"]
 TransferLabel = Literal["TRANSFERS", "DOES NOT TRANSFER", "NOT ENOUGH"]
 CorrectnessLabel = Literal["CORRELATES", "DOES NOT CORRELATE", "NOT ENOUGH"]
+AttributionLabel = Literal["ATTRIBUTED", "ATTRIBUTED TO A FAMILY", "NONE OF THESE", "NOT ENOUGH"]
 LineageLabel = Literal["SAME LINEAGE", "INDEPENDENT", "PARTIAL", "NOT COMPARABLE", "INCONCLUSIVE"]
 
 
@@ -414,6 +415,52 @@ class ProvenanceSummary:
     correctness_reasons: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributionCandidate:
+    """One row per measurement and candidate teacher; bits per byte of rollouts without marks."""
+
+    role: str  # 'teacher', 'teacher-2', ...
+    rank: int | None  # by share, from 1
+    n_questions: int  # on which the distilled model's or its own rollouts were read by all
+    n_rollouts_distilled: int  # the distilled model's
+    n_rollouts_own: int  # the candidate's
+    n_unscored: int  # sentences of either that one of the models could not read
+    share: float | None  # of what parts the two from the base, what they have in common; 1: all
+    ci_low_share: float | None  # 2.5 % of the bootstrap over questions
+    ci_high_share: float | None
+    null_share: float  # above what wrong candidates reach; the interval is held against it
+    behind_first: float | None  # share of the first in rank less this one's; null for the first
+    ci_low_behind_first: float | None
+    ci_high_behind_first: float | None
+    share_with_first: float | None  # as `share`, of this candidate and the first in rank
+    is_sibling: bool | None  # of the first: it would itself be attributed to it
+    is_attributed: bool  # the teacher, or one of the family that cannot be told apart
+    gain_distilled: float | None  # bits per byte of the distilled's rollouts, beyond the base
+    ci_low_gain_distilled: float | None
+    ci_high_gain_distilled: float | None
+    learned: float | None  # of what the candidate's have beyond the base, what the distilled has
+    ci_low_learned: float | None
+    ci_high_learned: float | None
+    alignment: float | None  # of both models' shifts from the base on the candidate's, -1 to 1
+    ci_low_alignment: float | None
+    ci_high_alignment: float | None
+    reason: str | None  # why share is null
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribution:
+    """One row per measurement: the teacher among several candidates, or none of them."""
+
+    attribution: AttributionLabel
+    role: str | None  # the candidate it is attributed to; null for a family, none or not enough
+    attribution_reasons: str  # the comparisons that decided, '; ' between them
+    n_candidates: int
+    n_questions: int
+    own_gain: float | None  # bits per byte of its rollouts that the distilled has beyond the base
+    ci_low_own_gain: float | None  # 2.5 % of the bootstrap over questions
+    ci_high_own_gain: float | None
+
+
 Record = (
     StructuralTau
     | PromptTemplate
@@ -431,6 +478,8 @@ Record = (
     | ProvenanceShare
     | ProvenanceArea
     | ProvenanceSummary
+    | AttributionCandidate
+    | Attribution
 )
 
 TABLE_OF: dict[type, str] = {
@@ -450,6 +499,8 @@ TABLE_OF: dict[type, str] = {
     ProvenanceShare: "provenance_share",
     ProvenanceArea: "provenance_area",
     ProvenanceSummary: "provenance_summary",
+    AttributionCandidate: "attribution_candidate",
+    Attribution: "attribution",
 }
 
 
