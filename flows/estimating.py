@@ -96,7 +96,8 @@ def of_trace(trace: Trace, n_problems: int, device: str) -> TraceEstimate:
     flops_per_s = EFFICIENCY * matmul_flops_per_s(device)
     n_rollouts = n_problems * trace.n_samples
     n_tokens = n_rollouts * (PROMPT_TOKENS + trace.max_new_tokens)
-    n_sampled = n_rollouts * (1 if trace.rollouts else 2)
+    n_writers = len(trace.models())
+    n_sampled = n_rollouts * (n_writers - bool(trace.rollouts))
     seconds, largest = START_S, 0
     for ref in trace.models():
         try:
@@ -104,15 +105,15 @@ def of_trace(trace: Trace, n_problems: int, device: str) -> TraceEstimate:
         except (BadInput, ConnectionError):
             continue
         largest = max(largest, size.n_params)
-        n_sets = 2 + (ref == trace.student) + (ref == trace.distilled and not trace.rollouts)
+        n_sets = n_writers + (ref != trace.distilled or not trace.rollouts)
         seconds += LOAD_S + n_sets * 2 * size.n_params * n_tokens / flops_per_s
     n_steps = trace.max_new_tokens * math.ceil(n_rollouts / trace.batch_size)
     seconds += n_sampled / n_rollouts * n_steps * STEP_S
     element = torch.empty((), dtype=models.DTYPES.get(trace.dtype, torch.float32)).element_size()
     memory = OVERHEAD_BYTES + largest * (element + 4)
-    n_scored = 2 * n_rollouts
+    n_scored = n_writers * n_rollouts
     return TraceEstimate(
-        len(trace.models()), n_sampled, n_scored, trace.max_new_tokens, seconds, memory, device
+        n_writers, n_sampled, n_scored, trace.max_new_tokens, seconds, memory, device
     )
 
 

@@ -49,8 +49,7 @@ def trace(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -> i
             return 0
         complete = tracer.is_complete()
         if complete:
-            for teacher in chosen.teachers:
-                tracer.label(teacher)
+            tracer.conclude()
             tell("all rollouts and scores are in the lake: no model has to run")
     failures: dict[str, str] = {}
     if not complete:

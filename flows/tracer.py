@@ -1,7 +1,6 @@
 """One provenance run: which rollouts, scores and labels are at hand, and how to make the rest."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,25 @@ from tqdm import tqdm
 
 from flows import ledger
 from flows.targets import organism
-from measure import models, problems, rollouts, run, sentence_scores, sources, transfer
+from measure import (
+    attribution,
+    models,
+    problems,
+    rollouts,
+    run,
+    sentence_scores,
+    sources,
+    transfer,
+)
 from measure.errors import BadInput
 from measure.models import CausalLM
 from measure.problems import PLAIN_PROMPT, ZOO_SET
 from measure.provenance import Role
-from measure.records import LengthRule, Rollout, RolloutsOf, SentenceScore
+from measure.records import LengthRule, Rollout, SentenceScore
 from measure.request import Measurement
 from measure.rollouts import Sampling
 from measure.sentence_scores import Texts
-from measure.transfer import Options, Scored
+from measure.transfer import Options
 from warehouse.lake import Lake
 
 
@@ -64,14 +72,14 @@ class Trace(BaseModel):
         return Options(alpha=self.alpha, beta=self.beta, length_rule=self.length_rule)
 
     def models(self) -> list[str]:
-        """Every model once: the student first, as its rollouts are what the others score."""
+        """Every model once."""
         control = [self.control] if self.control else []
         return list(dict.fromkeys([self.student, self.distilled, *self.teachers, *control]))
 
 
 @dataclass(frozen=True, slots=True)
-class _Scores:
-    """The rollouts of one model and, by model that reads them, the measurement of its scores."""
+class _Written:
+    """The rollouts of one model and the measurement they are of."""
 
     measurement_id: str
     texts: Texts
@@ -89,7 +97,7 @@ class Tracer:
         self.skipped: list[str] = [f"{trace.problems}: {why}" for why in self.asked.skipped]
         self.n_new_units = 0
         self._ids: dict[str, str] = {}
-        self._texts: dict[RolloutsOf, _Scores] = {}
+        self._texts: dict[str, _Written] = {}
         self._loaded: tuple[str, CausalLM] | None = None
         self._imported: list[Rollout] | None = None
         if trace.rollouts is not None:
@@ -108,48 +116,48 @@ class Tracer:
             self._ids[ref] = sources.model_id_of(ref)
         return self._ids[ref]
 
-    def sample(self, whose: RolloutsOf) -> None:
-        """Sample what is missing of the distilled model's or the student's rollouts."""
-        ref = self._ref(whose)
-        if whose == "distilled" and self._imported is not None:
+    def sample(self, ref: str) -> None:
+        """Sample what is missing of a model's rollouts."""
+        if ref == self.trace.distilled and self._imported is not None:
             self._take_imported(self._imported)
         else:
             self._run(ref, [self._rollout_job(ref)])
 
     def score(self, ref: str) -> None:
-        """Score what is missing of both sets of rollouts under a model."""
-        self._run(ref, [self._score_job(ref, whose) for whose in ("distilled", "student")])
+        """Score what is missing of every model's rollouts under one of them."""
+        self._run(ref, [self._score_job(ref, text) for text in self._at_hand()])
 
     def label(self, teacher: str) -> bool:
         """Label the sentences against a teacher; False if that is in the lake already."""
         trace = self.trace
-        three: dict[Role, str] = {
+        used: dict[str, str] = {
             "teacher": teacher,
             "student": trace.student,
             "distilled": trace.distilled,
         }
-        control = trace.control if trace.control not in self.failures else None
-        used: dict[str, str] = {**three, **({"control": control} if control else {})}
+        if trace.control is not None and trace.control not in self.failures:
+            used["control"] = trace.control
         inputs = {
-            f"{role}_on_{whose}": self._score_job(ref, whose).measurement.measurement_id
+            f"{role}_on_{whose}": self._score_id(ref, used[whose])
             for role, ref in used.items()
             for whose in ("distilled", "student")
             if (role, whose) != ("control", "student")
         }
-        inputs |= {f"rollouts_{w}": self._texts_of(w).measurement_id for w in _BOTH}
-        plan = transfer.plan(
-            {role: self.model_id(ref) for role, ref in used.items()},
-            inputs,
-            (self.asked.name, self.asked.sha256),
-            trace.options(),
-        )
+        inputs |= {
+            f"rollouts_{whose}": self._texts_of(used[whose]).measurement_id
+            for whose in ("distilled", "student")
+        }
+        plan = transfer.plan(self._named(used), inputs, self._problems(), trace.options())
 
-        def scored(whose: RolloutsOf, first: str) -> Scored:
-            roles: dict[Role, str] = {"teacher": first, "student": "student"}
-            roles["distilled"] = "distilled"
-            return Scored(
-                self._texts_of(whose).texts.rollouts,
-                {role: self._scores(inputs[f"{by}_on_{whose}"]) for role, by in roles.items()},
+        def scored(whose: str, first: str) -> transfer.Scored:
+            readers: dict[Role, str] = {
+                "teacher": first,
+                "student": "student",
+                "distilled": "distilled",
+            }
+            return transfer.Scored(
+                self._texts_of(used[whose]).texts.rollouts,
+                {role: self._scores(inputs[f"{by}_on_{whose}"]) for role, by in readers.items()},
             )
 
         return ledger.measure_at_once(
@@ -158,30 +166,61 @@ class Tracer:
             lambda: transfer.measure(
                 scored("distilled", "teacher"),
                 scored("student", "teacher"),
-                scored("distilled", "control") if control else None,
+                scored("distilled", "control") if "control" in used else None,
                 trace.options(),
             ),
             ref=trace.distilled,
         )
 
+    def attribute(self) -> bool:
+        """Rank the candidates, teachers and control; False if that is in the lake already."""
+        trace = self.trace
+        candidates = [ref for ref in self._at_hand() if ref not in (trace.student, trace.distilled)]
+        roles = dict(zip(attribution.candidate_roles(len(candidates)), candidates, strict=True))
+        writers = {"distilled": trace.distilled, **roles}
+        used = {"student": trace.student, **writers}
+        inputs = {
+            f"{by}_on_{whose}": self._score_id(ref, writers[whose])
+            for by, ref in used.items()
+            for whose in writers
+        }
+        options = attribution.Options()
+        plan = attribution.plan(self._named(used), inputs, self._problems(), options)
+
+        def scored(whose: str) -> attribution.Scored:
+            return attribution.Scored(
+                self._texts_of(writers[whose]).texts.rollouts,
+                {by: self._scores(inputs[f"{by}_on_{whose}"]) for by in used},
+            )
+
+        return ledger.measure_at_once(
+            self.lake,
+            plan,
+            lambda: attribution.measure({whose: scored(whose) for whose in writers}, options),
+            ref=trace.distilled,
+        )
+
     def complete(self) -> None:
         """All of it in this process, the first failure raised."""
-        for whose in _BOTH:
-            self.sample(whose)
+        for ref in self.trace.models():
+            self.sample(ref)
         for ref in self.trace.models():
             self.score(ref)
-        for teacher in self.trace.teachers:
-            self.label(teacher)
+        self.conclude()
 
-    def is_sampled(self) -> bool:
-        """Whether both sets of rollouts are in the lake."""
-        return all(self._is_done(self._rollout_plan(whose)) for whose in _BOTH)
+    def conclude(self) -> None:
+        """What is read from scores alone."""
+        for teacher in self.trace.teachers:
+            if teacher not in self.failures:
+                self.label(teacher)
+        self.attribute()
 
     def is_complete(self) -> bool:
         """Whether no model has to run any more."""
-        if not self.is_sampled():
+        asked = self.trace.models()
+        if not all(self._is_done(self._rollout_plan(ref)) for ref in asked):
             return False
-        jobs = (self._score_job(ref, w) for ref in self.trace.models() for w in _BOTH)
+        jobs = (self._score_job(reader, text) for reader in asked for text in asked)
         return all(self._is_done(job.measurement) for job in jobs)
 
     def note(self, ref: str, error: BaseException | None) -> None:
@@ -189,24 +228,34 @@ class Tracer:
         if error is not None:
             self.failures.setdefault(ref, ledger.outcome_of(error)[1])
 
-    def _ref(self, whose: RolloutsOf) -> str:
-        return self.trace.student if whose == "student" else self.trace.distilled
+    def _at_hand(self) -> list[str]:
+        """The models of which nothing failed."""
+        return [ref for ref in self.trace.models() if ref not in self.failures]
+
+    def _named(self, used: Mapping[str, str]) -> dict[str, str]:
+        """Role -> model_id."""
+        return {role: self.model_id(ref) for role, ref in used.items()}
+
+    def _problems(self) -> tuple[str, str]:
+        return self.asked.name, self.asked.sha256
 
     def _rollout_job(self, ref: str) -> run.RolloutJob:
         sampling = self.trace.sampling()
         plan = rollouts.plan(self.model_id(ref), self.asked, sampling, **self._machine())
         return run.RolloutJob(plan, self.asked, sampling)
 
-    def _rollout_plan(self, whose: RolloutsOf) -> Measurement:
-        if whose == "distilled" and self._imported is not None:
-            model_id = self.model_id(self.trace.distilled)
-            return rollouts.plan_import(model_id, self.asked, self._imported)
-        return self._rollout_job(self._ref(whose)).measurement
+    def _rollout_plan(self, ref: str) -> Measurement:
+        if ref == self.trace.distilled and self._imported is not None:
+            return rollouts.plan_import(self.model_id(ref), self.asked, self._imported)
+        return self._rollout_job(ref).measurement
 
-    def _score_job(self, ref: str, whose: RolloutsOf) -> run.ScoreJob:
-        texts = self._texts_of(whose).texts
-        plan = sentence_scores.plan(self.model_id(ref), texts, **self._machine())
+    def _score_job(self, reader: str, ref: str) -> run.ScoreJob:
+        texts = self._texts_of(ref).texts
+        plan = sentence_scores.plan(self.model_id(reader), texts, **self._machine())
         return run.ScoreJob(plan, texts)
+
+    def _score_id(self, reader: str, ref: str) -> str:
+        return self._score_job(reader, ref).measurement.measurement_id
 
     def _machine(self) -> dict[str, Any]:
         return {
@@ -215,10 +264,10 @@ class Tracer:
             "batch_size": self.trace.batch_size,
         }
 
-    def _texts_of(self, whose: RolloutsOf) -> _Scores:
+    def _texts_of(self, ref: str) -> _Written:
         """A model's rollouts, once they are all in the lake; they do not change then."""
-        if whose not in self._texts:
-            measurement_id = self._rollout_plan(whose).measurement_id
+        if ref not in self._texts:
+            measurement_id = self._rollout_plan(ref).measurement_id
             found = self.lake.query(
                 "select * exclude (measurement_id) from rollout where measurement_id = ? "
                 "order by problem_id, sample",
@@ -226,8 +275,8 @@ class Tracer:
             )
             given = tuple(Rollout(**row) for row in found.iter_rows(named=True))
             texts = Texts(self.asked.name, self.asked.sha256, given, self.trace.plain_prompt)
-            self._texts[whose] = _Scores(measurement_id, texts)
-        return self._texts[whose]
+            self._texts[ref] = _Written(measurement_id, texts)
+        return self._texts[ref]
 
     def _scores(self, measurement_id: str) -> list[SentenceScore]:
         found = self.lake.query(
@@ -238,26 +287,22 @@ class Tracer:
 
     def _take_imported(self, given: Sequence[Rollout]) -> None:
         ref = self.trace.distilled
-        if not self._is_done(self._rollout_plan("distilled")):
-            with self._model(ref):  # known to the lake before anything is measured of it
-                pass
-        ledger.measure_at_once(
-            self.lake, self._rollout_plan("distilled"), lambda: list(given), ref=ref
-        )
+        plan = self._rollout_plan(ref)
+        if not self._is_done(plan):
+            self._model(ref)  # known to the lake before anything is measured of it
+        ledger.measure_at_once(self.lake, plan, lambda: list(given), ref=ref)
 
     def _run(self, ref: str, jobs: Sequence[run.Job]) -> None:
         pending = [job for job in jobs if not self._is_done(job.measurement)]
         if not pending:
             return
-        with (
-            self._model(ref) as model,
-            tqdm(
-                total=sum(job.n_passes for job in pending),
-                desc=f"{model.card.label[:28]:28s}",
-                unit="rollout",
-                disable=None,
-            ) as bar,
-        ):
+        model = self._model(ref)
+        with tqdm(
+            total=sum(job.n_passes for job in pending),
+            desc=f"{model.card.label[:28]:28s}",
+            unit="rollout",
+            disable=None,
+        ) as bar:
             for job in pending:
                 done = len(self.lake.units_done(job.measurement.measurement_id))
                 n_units = max(1, len(job.measurement.units))
@@ -272,8 +317,7 @@ class Tracer:
                 )
                 self.n_new_units += len(job.measurement.units) - done
 
-    @contextmanager
-    def _model(self, ref: str) -> Generator[CausalLM]:
+    def _model(self, ref: str) -> CausalLM:
         """A model in memory, known to the lake; one at a time."""
         if self._loaded is None or self._loaded[0] != ref:
             self._loaded = None  # let go of one model before taking the next
@@ -283,10 +327,7 @@ class Tracer:
             self.lake.add_models([asdict(model.card)])
             if source.kind == "zoo":
                 self.lake.add_organisms([organism(ref, self.model_id)])
-        yield self._loaded[1]
+        return self._loaded[1]
 
     def _is_done(self, measurement: Measurement) -> bool:
         return self.lake.is_complete(measurement.measurement_id)
-
-
-_BOTH: tuple[RolloutsOf, ...] = ("distilled", "student")

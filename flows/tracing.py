@@ -6,28 +6,27 @@ from prefect.cache_policies import NO_CACHE
 from flows.measuring import ON_DEVICE, SomeFailed, ensure_slot, failure_of, held
 from flows.tracer import Trace, Tracer
 from measure import models
-from measure.records import RolloutsOf
 from warehouse.lake import Lake
 
 
-@task(**ON_DEVICE, task_run_name="rollouts of the {whose} model")
-def sample_rollouts(tracer: Tracer, whose: RolloutsOf) -> None:
+@task(**ON_DEVICE, task_run_name="rollouts of {ref}")
+def sample_rollouts(tracer: Tracer, ref: str) -> None:
     """Completions of one model that are not in the lake yet."""
     with held(tracer.device):
-        tracer.sample(whose)
+        tracer.sample(ref)
 
 
 @task(**ON_DEVICE, task_run_name="sentences under {ref}")
 def score_sentences(tracer: Tracer, ref: str) -> None:
-    """One model's scores of both models' rollouts."""
+    """One model's scores of every model's rollouts."""
     with held(tracer.device):
         tracer.score(ref)
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, task_run_name="labels against {teacher}")
-def label_sentences(tracer: Tracer, teacher: str) -> bool:
-    """Labels, shares and decisions for one teacher."""
-    return tracer.label(teacher)
+@task(cache_policy=NO_CACHE, persist_result=False)
+def conclude(tracer: Tracer) -> None:
+    """Labels, shares and decisions for each teacher; the ranking of the candidates."""
+    tracer.conclude()
 
 
 @flow(name="trace", persist_result=False)
@@ -41,17 +40,13 @@ def trace_sentences(trace: Trace) -> int:
     ensure_slot(device)
     with Lake.open() as lake:
         tracer = Tracer(lake, trace, device)
-        for whose, ref in (("student", trace.student), ("distilled", trace.distilled)):
-            tracer.note(ref, failure_of(sample_rollouts(tracer, whose, return_state=True)))
-        if tracer.failures:
-            raise SomeFailed(tracer.failures)
-        for ref in trace.models():
-            tracer.note(ref, failure_of(score_sentences(tracer, ref, return_state=True)))
-        if not tracer.failures.keys() & {trace.student, trace.distilled}:
-            for teacher in trace.teachers:
-                if teacher not in tracer.failures:
-                    found = label_sentences(tracer, teacher, return_state=True)
-                    tracer.note(teacher, failure_of(found))
+        for step in (sample_rollouts, score_sentences):
+            for ref in trace.models():
+                if ref not in tracer.failures:
+                    tracer.note(ref, failure_of(step(tracer, ref, return_state=True)))
+            if tracer.failures.keys() & {trace.student, trace.distilled}:
+                raise SomeFailed(tracer.failures)
+        tracer.note(trace.distilled, failure_of(conclude(tracer, return_state=True)))
         if tracer.failures:
             raise SomeFailed(tracer.failures)
         return tracer.n_new_units

@@ -202,6 +202,64 @@ PROVENANCE_SUMMARY = Table(
     is_record=True,
 )
 
+ATTRIBUTION_CANDIDATE = Table(
+    "attribution_candidate",
+    "measurement and candidate teacher: what it has in common with the distilled model",
+    ("measurement_id", "role"),
+    (
+        MEASUREMENT_ID,
+        text("role", "the candidate's role in the measurement: 'teacher', 'teacher-2', ..."),
+        integer("rank", "by share, from 1; null without one", null=True),
+        integer("n_questions", "problems on which its or the distilled model's text was read"),
+        integer("n_rollouts_distilled", "rollouts of the distilled model"),
+        integer("n_rollouts_own", "rollouts of the candidate"),
+        integer("n_unscored", "sentences of either that one of the models could not read"),
+        real("share", "of what parts both from the base, what is common; 1 is all", null=True),
+        real("ci_low_share", "2.5 % of 10,000 resamples of the problems", null=True),
+        real("ci_high_share", "97.5 %", null=True),
+        real("null_share", "wrong candidates stay below it: the interval is held against it"),
+        real("behind_first", "share of the first less its own; null for the first", null=True),
+        real("ci_low_behind_first", "2.5 %, paired by problem", null=True),
+        real("ci_high_behind_first", "97.5 %", null=True),
+        real("share_with_first", "what it has in common with the first in rank", null=True),
+        boolean("is_sibling", "would itself be attributed to the first", null=True),
+        boolean("is_attributed", "the teacher, or of the family that cannot be told apart"),
+        real("gain_distilled", "bits per byte that it explains of the distilled's text", null=True),
+        real("ci_low_gain_distilled", "2.5 %", null=True),
+        real("ci_high_gain_distilled", "97.5 %", null=True),
+        real("learned", "of what it says beyond the base, what the distilled has", null=True),
+        real("ci_low_learned", "2.5 %", null=True),
+        real("ci_high_learned", "97.5 %", null=True),
+        real("alignment", "correlation of both models' shifts from the base, -1 to 1", null=True),
+        real("ci_low_alignment", "2.5 %", null=True),
+        real("ci_high_alignment", "97.5 %", null=True),
+        REASON,
+    ),
+    is_record=True,
+)
+
+ATTRIBUTION = Table(
+    "attribution",
+    "measurement: the teacher among several candidates, or none of them",
+    ("measurement_id",),
+    (
+        MEASUREMENT_ID,
+        text(
+            "attribution",
+            "whether one candidate, or a family that cannot be told apart, is the teacher",
+            values=("ATTRIBUTED", "ATTRIBUTED TO A FAMILY", "NONE OF THESE", "NOT ENOUGH"),
+        ),
+        text("role", "role of the candidate it is attributed to; null for others", null=True),
+        text("attribution_reasons", "the comparisons that decided it, '; ' between them"),
+        integer("n_candidates", "candidates ranked"),
+        integer("n_questions", "problems"),
+        real("own_gain", "bits per byte of its text that it has beyond the base", null=True),
+        real("ci_low_own_gain", "2.5 % of 10,000 resamples of the problems", null=True),
+        real("ci_high_own_gain", "97.5 %", null=True),
+    ),
+    is_record=True,
+)
+
 TABLES = (
     ROLLOUT,
     SENTENCE_SCORE,
@@ -209,4 +267,6 @@ TABLES = (
     PROVENANCE_SHARE,
     PROVENANCE_AREA,
     PROVENANCE_SUMMARY,
+    ATTRIBUTION_CANDIDATE,
+    ATTRIBUTION,
 )

@@ -8,7 +8,7 @@
 -- weight_lineage: whether it was made from that base, by the rule of measure/lineage.py
 -- weight_lineage_reasons: the comparisons that decided it, '; ' between them
 -- weight_lineage_reason: why no weight could be read; null when they were
--- capability_lineage: the teacher its reasoning comes from; null while that is not known
+-- capability_lineage: the teacher, or several of a family, its reasoning comes from; null while that is not known
 -- capability_lineage_reason: why it is not known
 -- n_layers: transformer blocks of the derivative
 -- n_weights: matrices, embedding and head among them
@@ -33,6 +33,19 @@ per_pair as (
         median(unchanged_frac) filter (layer is not null) as unchanged_frac
     from lineage_layer
     group by measurement_id
+),
+
+taught as (
+    select
+        distilled_id,
+        student_id,
+        attribution,
+        attribution_reasons,
+        string_agg(teacher, ', ' order by rank) filter (is_attributed) as teachers
+    from teacher_attribution
+    group by distilled_id, student_id, attribution, attribution_reasons
+    -- Of several sets of problems the newest counts.
+    qualify row_number() over (partition by distilled_id, student_id order by max(measured_at) desc) = 1
 )
 
 select
@@ -44,8 +57,10 @@ select
     pair.lineage_label as weight_lineage,
     pair.label_reasons as weight_lineage_reasons,
     pair.reason as weight_lineage_reason,
-    null::varchar as capability_lineage,
-    'sentence provenance is not measured' as capability_lineage_reason,
+    taught.teachers as capability_lineage,
+    case when taught.teachers is null then
+        coalesce(taught.attribution || ': ' || taught.attribution_reasons, 'its sentences are not traced')
+    end as capability_lineage_reason,
     pair.n_layers,
     pair.n_base_layers,
     pair.n_layers_related,
@@ -60,5 +75,7 @@ select
     pair.committed_at as measured_at
 from stg_weight_lineage_pair as pair
 left join per_pair using (measurement_id)
+left join taught
+    on pair.derivative_id = taught.distilled_id and pair.base_id = taught.student_id
 left join model as derivative on pair.derivative_id = derivative.model_id
 left join model as base on pair.base_id = base.model_id

@@ -1,4 +1,4 @@
--- Sentence provenance: rollouts, sentences under a model, labels and what they say.
+-- Sentence provenance: rollouts, sentences under a model, labels and what they say; candidates for the teacher.
 create table rollout (
     measurement_id varchar not null,
     problem_id varchar not null,
@@ -108,4 +108,46 @@ create table provenance_summary (
     transfer_reasons varchar not null,
     correctness varchar not null,
     correctness_reasons varchar not null
+);
+
+create table attribution_candidate (
+    measurement_id varchar not null,
+    role varchar not null,
+    rank integer,
+    n_questions integer not null,
+    n_rollouts_distilled integer not null,
+    n_rollouts_own integer not null,
+    n_unscored integer not null,
+    share double,
+    ci_low_share double,
+    ci_high_share double,
+    null_share double not null,
+    behind_first double,
+    ci_low_behind_first double,
+    ci_high_behind_first double,
+    share_with_first double,
+    is_sibling boolean,
+    is_attributed boolean not null,
+    gain_distilled double,
+    ci_low_gain_distilled double,
+    ci_high_gain_distilled double,
+    learned double,
+    ci_low_learned double,
+    ci_high_learned double,
+    alignment double,
+    ci_low_alignment double,
+    ci_high_alignment double,
+    reason varchar
+);
+
+create table attribution (
+    measurement_id varchar not null,
+    attribution varchar not null,
+    role varchar,
+    attribution_reasons varchar not null,
+    n_candidates integer not null,
+    n_questions integer not null,
+    own_gain double,
+    ci_low_own_gain double,
+    ci_high_own_gain double
 );

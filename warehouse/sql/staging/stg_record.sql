@@ -31,3 +31,7 @@ union all
 select measurement_id from provenance_area
 union all
 select measurement_id from provenance_summary
+union all
+select measurement_id from attribution_candidate
+union all
+select measurement_id from attribution
