@@ -14,7 +14,7 @@ from rich.text import Text
 from flows import command, estimating
 from flows.report import console, number
 from flows.tracer import Trace, Tracer
-from measure import models, sources
+from measure import models, problems, sources
 from measure.errors import BadInput
 from warehouse import read
 from warehouse.lake import Lake
@@ -55,12 +55,15 @@ def trace(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -> i
     if not complete:
         tell(estimating.of_trace(chosen, len(tracer.asked.problems), device).text())
         failures = _run_flow(chosen, device, tell)
-    shown = _found(chosen, failures)
+    ids = _ids(chosen, failures)
+    shown, ranking = _found(chosen, ids), _ranking(chosen, ids)
     if as_json:
-        sys.stdout.write(json.dumps(shown, ensure_ascii=False, indent=2, default=str) + "\n")
+        answer = {"teachers": shown, "attribution": ranking}
+        sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=2, default=str) + "\n")
     else:
         for found in shown:
             _show(found)
+        _show_ranking(ranking)
     for ref, reason in failures.items():
         _note(f"failed: {ref}: {reason}")
     return 1 if failures else 0
@@ -87,21 +90,29 @@ def _run_flow(chosen: Trace, device: str, tell: Callable[[str], None]) -> dict[s
     return command.run_flow(run, device, tell)
 
 
-def _found(chosen: Trace, failures: dict[str, str]) -> list[dict[str, Any]]:
-    """What the lake says of each teacher: the pair's row, its shares and areas."""
+def _ids(chosen: Trace, failures: dict[str, str]) -> dict[str, str]:
+    """Reference -> model_id of the models of which nothing failed."""
     ids: dict[str, str] = {}
-    for ref in (chosen.student, chosen.distilled, *chosen.teachers):
+    for ref in chosen.models():
         if ref not in failures:
             with suppress(BadInput, ConnectionError):  # a hub that went away since
                 ids[ref] = sources.model_id_of(ref)
-    found: list[dict[str, Any]] = []
-    if not {chosen.student, chosen.distilled} <= ids.keys():
-        return found
-    rows = read.mart("provenance").filter(
-        pl.col("student_id") == ids[chosen.student],
-        pl.col("distilled_id") == ids[chosen.distilled],
-        pl.col("prompt_set_sha256") == _problems_sha256(chosen),
+    return ids
+
+
+def _of_pair(mart: str, chosen: Trace, ids: dict[str, str]) -> pl.DataFrame:
+    """A mart's rows of this student and distilled model on these problems."""
+    return read.mart(mart).filter(
+        pl.col("student_id") == ids.get(chosen.student),
+        pl.col("distilled_id") == ids.get(chosen.distilled),
+        pl.col("prompt_set_sha256") == problems.load(chosen.problems).sha256,
     )
+
+
+def _found(chosen: Trace, ids: dict[str, str]) -> list[dict[str, Any]]:
+    """What the lake says of each teacher: the pair's row, its shares and areas."""
+    found: list[dict[str, Any]] = []
+    rows = _of_pair("provenance", chosen, ids)
     for teacher in chosen.teachers:
         for row in rows.filter(pl.col("teacher_id") == ids.get(teacher)).iter_rows(named=True):
             mine = pl.col("measurement_id") == row["measurement_id"]
@@ -111,10 +122,9 @@ def _found(chosen: Trace, failures: dict[str, str]) -> list[dict[str, Any]]:
     return found
 
 
-def _problems_sha256(chosen: Trace) -> str:
-    from measure import problems
-
-    return problems.load(chosen.problems).sha256
+def _ranking(chosen: Trace, ids: dict[str, str]) -> list[dict[str, Any]]:
+    """The candidates for the teacher, the first in rank first."""
+    return _of_pair("teacher_attribution", chosen, ids).sort("rank", nulls_last=True).to_dicts()
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -139,6 +149,28 @@ def _show(found: dict[str, Any]) -> None:
     )
     _say(f"teacher patterns: {found['transfer']} ({found['transfer_reasons']})")
     _say(f"right answers: {found['correctness']} ({found['correctness_reasons']})")
+
+
+def _show_ranking(ranking: list[dict[str, Any]]) -> None:
+    """One line a candidate, then whether one of them is the teacher."""
+    if not ranking:
+        return
+    table = Table(title="Candidates for the teacher", title_justify="left")
+    for name in ("candidate", "in common beyond the student\n(95 % interval)", "null", ""):
+        table.add_column(name, justify="left" if name in ("candidate", "") else "right")
+    for row in ranking:
+        ends = (number(row[f"ci_{end}_share"]) for end in ("low", "high"))
+        table.add_row(
+            Text(row["teacher"]),
+            f"{number(row['share'])}\n({' to '.join(ends)})",
+            number(row["null_share"]),
+            row["share_status"] or row["reason"] or "",
+        )
+    console().print(table)
+    first = ranking[0]
+    names = ", ".join(row["teacher"] for row in ranking if row["is_attributed"])
+    said = f"{first['attribution']}{f' ({names})' if names else ''}: {first['attribution_reasons']}"
+    _say(f"capability lineage: {said}")
 
 
 def _share(row: dict[str, Any] | None) -> str:

@@ -64,10 +64,17 @@ def test_the_command_finds_the_teacher_and_does_nothing_twice(home, asked, capsy
     assert cli.main(arguments(asked, "--json")) == 0
     answer = capsys.readouterr()
     assert "no model has to run" in answer.err
-    (found,) = json.loads(answer.out)
+    both = json.loads(answer.out)
+    (found,) = both["teachers"]
     assert found["transfer"] == "TRANSFERS"
     assert {s["label"] for s in found["shares"]} >= {"Shared", "Teacher", "Student", "Boosted"}
     assert read.mart("sentence").height == n_rows
+    # The true teacher is named, the one with the other manner is not.
+    assert "capability lineage: ATTRIBUTED (teacher-forward)" in told
+    first, second = both["attribution"]
+    assert (first["teacher"], first["is_attributed"]) == ("teacher-forward", True)
+    assert (second["teacher"], second["is_attributed"]) == ("teacher-gains-first", False)
+    assert first["ci_low_share"] > first["null_share"] > second["share"]
 
 
 def test_the_reader_has_every_sentence_as_it_stands(home, asked):
@@ -114,8 +121,8 @@ def test_an_interrupted_run_goes_on_where_it_was(home, asked, monkeypatch):
             run_all(lake, trace)
         whole = run_all(lake, trace)
         assert whole.is_complete()
-        # The unit that broke is done again, none that was committed is: 5 of each model.
-        assert len(calls) == 3 + 3 + 5
+        # The unit that broke is done again, none that was committed is: 5 of each of 4 models.
+        assert len(calls) == 3 + 3 + 3 * 5
         ended = lake.query("select outcome, count(*) as n from attempt_end group by all")
         assert dict(ended.iter_rows())["interrupted"] == 1
         calls.clear()
@@ -177,7 +184,9 @@ def test_a_teacher_that_is_not_there_is_refused_before_anything_runs(home, asked
 
 def test_the_estimate_measures_nothing(home, asked, capsys):
     assert cli.main(arguments(asked, "--dry-run")) == 0
-    assert "52 completions of at most 160 tokens, 52 scored by 4 models" in capsys.readouterr().out
+    assert (
+        "104 completions of at most 160 tokens, 104 scored by 4 models" in capsys.readouterr().out
+    )
     assert read.mart("provenance").is_empty()
 
 
