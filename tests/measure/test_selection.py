@@ -135,7 +135,7 @@ def test_random_is_uniform_seeded_and_each_questions_own():
 
 
 def test_beta_is_the_mirror_rule_over_all_candidates():
-    """30 sentences at d_TS 0.3 and 30 at -0.155: below 0.16 the student has as many as the teacher."""
+    """30 sentences at d_TS 0.3, 30 at -0.155: below 0.16 the student has as many as the teacher."""
     one = made(0, [(0.8, 0.5)] * 30 + [(0.345, 0.5)] * 30, 1)
     assert find_beta([one]) == (0.16, "mirror")
     assert find_beta([made(0, [(0.8, 0.5)] * 29, 1)]) == (0.10, "fallback")  # 30 are needed
@@ -326,7 +326,7 @@ def test_benchmarks_count_alike_and_the_longest_has_its_own_interval():
 
 
 def test_two_vanilla_selections_seldom_differ():
-    """The null: seeds of one distribution; 2.5 % of intervals may lie above 0, by their definition."""
+    """The null: seeds of one distribution; by definition 2.5 % of intervals lie above 0."""
     rng = np.random.default_rng(0)
     drawn = rng.normal(50, 3, size=(2, 2000, 5))
     labels = Counter(
