@@ -1,15 +1,16 @@
 """`cicatrix select`: a teacher's responses, of each question the one to learn from, as JSON lines.
 
-A line is TRL's prompt-completion form, which trainers read as it stands and by default compute the
-loss of on the completion alone: messages where the student has a chat template, else two texts.
-What else stands in a line says how it was chosen.
+A line is TRL's prompt-completion form: its trainer takes the loss of the completion alone, adds the
+ending token and leaves other columns be. Prompt and completion are messages where the student has a
+chat template, else the texts that it reads. What else stands in a line says how it was chosen.
 """
 
 import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from measure import models, problems, rollouts, selection, sentence_scores, sour
 from measure.errors import BadInput, OutOfMemory
 from measure.models import CausalLM
 from measure.problems import THINK_OPEN, ProblemSet
+from measure.prompts import Progress
 from measure.records import SentenceScore
 from measure.rollouts import Sampling
 from measure.selection import Candidate, Criterion
@@ -73,6 +75,8 @@ def select(choice: Choice, out: Path, *, force: bool) -> int:
         f"on {len(chosen):,} of {len(found.asked.problems):,} questions"
         + (f"; left out: {_reasons(found.left_out)}" if found.left_out else "")
     )
+    if found.asked.skipped:
+        _say(f"{len(found.asked.skipped):,} lines were no problem: {found.asked.skipped[0]}, ...")
     _say(f"beta {beta:.2f} ({source})")
     for row in selection.at_betas(found.candidates, choice.criterion, beta, seed):
         _say(_at(row))
@@ -82,6 +86,8 @@ def select(choice: Choice, out: Path, *, force: bool) -> int:
 
 def _check(choice: Choice, out: Path, *, force: bool) -> None:
     """Refuse before anything long begins."""
+    if out.is_dir():
+        raise BadInput(f"{str(out)!r} is a folder: give a file in it")
     if out.exists() and not force:
         raise BadInput(f"{str(out)!r} exists: give another file, or `--force` to write it anew")
     if not out.parent.is_dir():
@@ -115,12 +121,12 @@ def _pool(choice: Choice, asked: ProblemSet) -> Pool:
     sampling = choice.sampling
     source, model = _load(choice, choice.teacher)
     n_items = len(asked.problems) * sampling.n_samples
-    with tqdm(total=n_items, desc="teacher answers", unit="response") as bar:
+    with _progress("teacher answers", n_items) as progress:
         responses = [
             response
             for unit in rollouts.units(asked, sampling.n_samples)
             for response in rollouts.measure_unit(
-                model, asked, unit, sampling, choice.batch_size, bar.update
+                model, asked, unit, sampling, choice.batch_size, progress
             )
         ]
     read = [r for r in responses if r.is_correct or not choice.only_right]
@@ -152,12 +158,22 @@ def _load(choice: Choice, ref: str) -> tuple[sources.Source, CausalLM]:
 def _scored(
     model: CausalLM, texts: sentence_scores.Texts, batch_size: int, what: str
 ) -> list[SentenceScore]:
-    with tqdm(total=len(texts.rollouts), desc=what, unit="response") as bar:
+    with _progress(what, len(texts.rollouts)) as progress:
         return [
             score
             for unit in texts.units
-            for score in sentence_scores.measure_unit(model, texts, unit, batch_size, bar.update)
+            for score in sentence_scores.measure_unit(model, texts, unit, batch_size, progress)
         ]
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Generator[Progress]:
+    with tqdm(total=total, desc=what, unit="response", disable=None) as bar:
+
+        def advance(n: int) -> None:
+            bar.update(n)
+
+        yield advance
 
 
 def _opening(model: CausalLM, text: str, sampling: Sampling) -> str:
@@ -205,6 +221,7 @@ def _write(out: Path, lines: Iterator[Mapping[str, object]]) -> None:
         unfinished.write_text(text, encoding="utf-8")
         os.replace(unfinished, out)
     except OSError as error:
+        unfinished.unlink(missing_ok=True)
         raise BadInput(f"{str(out)!r} cannot be written ({error.strerror}): give a file") from error
 
 

@@ -6,8 +6,9 @@ from collections import Counter
 
 import pytest
 
-from flows import cli
+from flows import cli, selecting
 from measure import problems, selection, zoo
+from measure.errors import BadInput
 from measure.selection import CRITERIA
 
 TEACHER, STUDENT = "zoo:teacher-forward", "zoo:qwen2-base"
@@ -101,9 +102,17 @@ def test_what_exists_is_written_anew_only_by_force(home, tmp_path, capsys):
     assert lines(out)
 
 
+def test_what_cannot_be_written_leaves_nothing(tmp_path):
+    taken = tmp_path / "taken"
+    taken.mkdir()  # made while the models ran
+    with pytest.raises(BadInput, match="cannot be written"):
+        selecting._write(taken, iter([{"prompt": "Q"}]))
+    assert list(tmp_path.iterdir()) == [taken]
+
+
 def test_nothing_is_written_where_nothing_can_be_chosen(home, tmp_path, capsys):
     asked = tmp_path / "unanswerable.jsonl"
-    asked.write_text(json.dumps({"problem": "Ada has 2 pens. How many?", "answer": "777"}))
+    asked.write_text(json.dumps({"problem": "Ada has 2 pens. How many?", "answer": "777"}) + "\n[]")
     out = tmp_path / "none.jsonl"
     assert run(out, "--problems", str(asked)) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
@@ -112,6 +121,7 @@ def test_nothing_is_written_where_nothing_can_be_chosen(home, tmp_path, capsys):
     assert run(out, "--problems", str(asked), "--keep-wrong") == 0
     (line,) = lines(out)
     assert not line["is_correct"]
+    assert "1 lines were no problem: line 2" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -125,6 +135,7 @@ def test_nothing_is_written_where_nothing_can_be_chosen(home, tmp_path, capsys):
         (["--device", "cuda:99"], "'cuda:99' cannot be used"),
         (["--student", TEACHER], "is teacher and student"),
         (["--out", "/nowhere/x.jsonl"], "'/nowhere' is no folder"),
+        (["--out", "/", "--force"], "'/' is a folder"),
     ],
 )
 def test_mistakes_are_told_in_one_line(home, tmp_path, capsys, more, what):
