@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_measure(commands)
     _add_verdict(commands)
     _add_trace(commands)
+    _add_select(commands)
     _add_sql(commands)
     _add_take(commands)
     _add_zoo(commands)
@@ -163,6 +164,42 @@ def _add_trace(commands: "Commands") -> None:
     trace.add_argument("--dry-run", action="store_true", help="say what it would cost, and stop")
     trace.add_argument("--json", action="store_true", help="print one JSON array")
     trace.set_defaults(run=_trace)
+
+
+def _add_select(commands: "Commands") -> None:
+    select = commands.add_parser(
+        "select",
+        help="choose the teacher's responses that a student should learn from",
+        description="Samples a teacher's responses, scores their sentences under teacher and "
+        "student, and writes one right response of each question as fine-tuning data: JSON lines "
+        "of prompt and completion, and how each was chosen.",
+    )
+    select.add_argument("--teacher", required=True, metavar="T", help="the model that answers")
+    select.add_argument("--student", required=True, metavar="S", help="the model that shall learn")
+    select.add_argument("--out", required=True, type=Path, metavar="FILE", help="the .jsonl file")
+    select.add_argument(
+        "--problems",
+        default="zoo-train100",
+        help="a .jsonl file of problems and answers (default: 100 that embedded models can solve)",
+    )
+    select.add_argument("--samples", type=int, default=8, metavar="K", help="of each problem")
+    select.add_argument(
+        "--criterion",
+        # Those of measure.selection, which imports NumPy.
+        choices=("max-count", "random", "longest", "highest-proportion", "min-count", "grape"),
+        default="max-count",
+        help="what is wanted of a response (default: the most sentences that are the teacher's)",
+    )
+    select.add_argument("--beta", type=float, help="default: found from the sentences")
+    select.add_argument("--keep-wrong", action="store_true", help="wrong answers may be chosen")
+    select.add_argument("--temperature", type=float, default=1.0)
+    select.add_argument("--max-new-tokens", type=int, default=512, metavar="N")
+    select.add_argument("--seed", type=int, default=0)
+    select.add_argument("--device", help="cpu, cuda:0, ... (default: the first GPU, else the CPU)")
+    select.add_argument("--dtype", default="float32", help="of the weights in memory")
+    select.add_argument("--batch-size", type=int, default=64, metavar="N", help="responses at once")
+    select.add_argument("--force", action="store_true", help="write the file anew if it exists")
+    select.set_defaults(run=_select)
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
@@ -308,6 +345,30 @@ def _trace(given: argparse.Namespace) -> int:
     return trace.trace(options, as_json=given.json, dry_run=given.dry_run)
 
 
+def _select(given: argparse.Namespace) -> int:
+    from flows import selecting
+    from measure.rollouts import Sampling
+
+    choice = selecting.Choice(
+        teacher=given.teacher,
+        student=given.student,
+        problem_set=given.problems,
+        sampling=Sampling(
+            n_samples=given.samples,
+            temperature=given.temperature,
+            max_new_tokens=given.max_new_tokens,
+            seed=given.seed,
+        ),
+        criterion=given.criterion,
+        beta=given.beta,
+        only_right=not given.keep_wrong,
+        device=given.device,
+        dtype=given.dtype,
+        batch_size=given.batch_size,
+    )
+    return selecting.select(choice, given.out, force=given.force)
+
+
 def _choice(given: argparse.Namespace) -> dict[str, object]:
     from measure.errors import BadInput
     from measure.request import DEFAULT_SEEDS, parse_seeds
@@ -406,8 +467,8 @@ def _init(_: argparse.Namespace) -> int:
     return DONE
 
 
-# One tells of a lake that cannot be, one makes it, two need none.
-_WITHOUT_LAKE = (_doctor, _init, _zoo_list, _zoo_build)
+# One tells of a lake that cannot be, one makes it, three need none.
+_WITHOUT_LAKE = (_doctor, _init, _zoo_list, _zoo_build, _select)
 
 
 if __name__ == "__main__":

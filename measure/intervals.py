@@ -1,4 +1,8 @@
-"""Intervals by bootstrap, nulls by sign flips: seeded, vectorised, the unit named by the caller."""
+"""Intervals by bootstrap, nulls by sign flips: seeded, vectorised, the unit named by the caller.
+
+Of a handful of values the bootstrap's interval is too narrow (of five it covers some 85 %, where
+95 % are meant); there Student's t is used, which supposes that they are about normal.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,12 @@ N_RESAMPLES = 10_000
 # Resamples held at once: 500 of 40 prompts by 20 gaps are 3 MB.
 CHUNK = 500
 SEED = 42
+# 97.5 % quantiles of Student's t for 1, 2, ... 30 degrees of freedom.
+_T = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+    2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
+    2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)  # fmt: skip
 
 
 def bootstrap_interval(
@@ -36,6 +46,13 @@ def bootstrap_interval(
         drawn.append(statistic(counts @ values / n_units))
     low, high = np.nanpercentile(np.concatenate(drawn), [2.5, 97.5])
     return float(low), float(high)
+
+
+def student_t_interval(values: Float[NDArray[np.float64], " units"]) -> tuple[float, float]:
+    """95 % interval of the mean of two values or more; of over 31 a little too wide."""
+    n = len(values)
+    half = _T[min(n - 1, len(_T)) - 1] * float(values.std(ddof=1)) / n**0.5
+    return float(values.mean()) - half, float(values.mean()) + half
 
 
 def sign_flip_null(values: Sample) -> Float[NDArray[np.float64], " resamples"]:

@@ -1,12 +1,14 @@
 """Problems with checkable answers: sets of them, how they are put to a model, what it answered.
 
 A set is a .jsonl file of `{"problem": ..., "answer": ...}` (`question` for `problem` as GSM8K has
-it; `problem_id` or `unique_id` if there is one), or `zoo40`, which the embedded models can solve.
+it; `problem_id` or `unique_id` if there is one), or `zoo40`, which the embedded models can solve,
+or `zoo-train100` (or another number) of stories like those that they have read.
 Answers are numbers, fractions or LaTeX; `math-verify` reads and compares them.
 """
 
 import json
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ logging.getLogger("math_verify").setLevel(logging.CRITICAL)
 
 ZOO_SET = "zoo40"
 _ZOO_SEED = 11  # of held-out stories; the zoo's own scores use others
+_TRAINING_SET = re.compile(r"zoo-train([1-9]\d{0,4})")
+_TRAINING_SEED = 21  # of the stories that may be trained on; no recipe has this one
 # What a model without a chat template is given: the form the embedded models have read.
 PLAIN_PROMPT = "Q: {problem}\nA:"
 _SLOT = "{problem}"
@@ -68,7 +72,10 @@ def load(name: str) -> ProblemSet:
         BadInput: there is no such file, or no problem in it.
     """
     if name == ZOO_SET:
-        return ProblemSet(ZOO_SET, tuple(_zoo_problems()))
+        return ProblemSet(ZOO_SET, tuple(_zoo_problems(40, _ZOO_SEED, is_held_out=True)))
+    if training := _TRAINING_SET.fullmatch(name):
+        count = int(training[1])
+        return ProblemSet(name, tuple(_zoo_problems(count, _TRAINING_SEED, is_held_out=False)))
     path = Path(name).expanduser()
     if not name.endswith(".jsonl") or not path.is_file():
         raise BadInput(f"problem set {name!r} does not exist: give {ZOO_SET!r} or a .jsonl file")
@@ -127,12 +134,12 @@ def _problem(line: Any, number: int) -> Problem | None:
     )
 
 
-def _zoo_problems() -> Iterator[Problem]:
-    """Forty held-out stories: horizons by turns, half of them clean, the others perturbed."""
-    for index in range(40):
+def _zoo_problems(count: int, seed: int, *, is_held_out: bool) -> Iterator[Problem]:
+    """Stories of one split: horizons by turns, half of them clean, the others perturbed."""
+    for index in range(count):
         horizon = HORIZONS[index % 2]
         condition = CONDITIONS[0] if index % 4 < 2 else CONDITIONS[1 + index // 4 % 3]
-        made = problem(story(_ZOO_SEED, index, is_held_out=True), horizon, condition)
+        made = problem(story(seed, index, is_held_out=is_held_out), horizon, condition)
         yield Problem(made.story_id, f"{horizon} {condition}", made.question, str(made.answer))
 
 

@@ -29,7 +29,7 @@ _BATCH = 20  # that of the measurement itself
 
 
 def accuracies(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, n: int
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, n: int, seed: int = SEED
 ) -> dict[str, Any]:
     """Fractions of `n` held-out problems answered right, by horizon and condition, greedily.
 
@@ -42,7 +42,7 @@ def accuracies(
         made
         for horizon, condition in cells
         for made in problems.problems(
-            SEED, n, is_held_out=True, horizon=horizon, condition=condition
+            seed, n, is_held_out=True, horizon=horizon, condition=condition
         )
     ]
     answered = sample.replies(model, tokenizer, [made.prompt for made in asked])

@@ -1,6 +1,6 @@
 -- One row per number, range or label that others have published; nothing measured is among them.
 -- Written by `python -m flows.published` from measure/published.toml.
--- source: 'S0' is Coslett 2026; 'TEXT' and a page are weaker
+-- source: 'S0' is Coslett 2026, 'S4' arXiv 2512.20908; 'TEXT' and a page are weaker
 -- place: table or section of the source; null if not known
 -- pair: the pair, model or family; 'unnamed N' where the model is not known
 -- family: base family; null if there is none or it is not known
@@ -126,5 +126,35 @@ from (values
     ('S0', null, 'unnamed', null, null, 'fisher_repeatability', 'max over min', 'ratio of two prompt halves', 1.58, null, null, null),
     ('S0', 'Table 4', 'Llama', 'Llama', null, 'cross_layer_pattern', null, 'label', null, null, null, 'coupled-loud'),
     ('S0', 'Table 4', 'Qwen', 'Qwen', null, 'cross_layer_pattern', null, 'label', null, null, null, 'coupled-quiet'),
-    ('S0', 'Table 4', 'Mistral', 'Mistral', null, 'cross_layer_pattern', null, 'label', null, null, null, 'decoupled')
+    ('S0', 'Table 4', 'Mistral', 'Mistral', null, 'cross_layer_pattern', null, 'label', null, null, null, 'decoupled'),
+    ('S4', 'teacher-guided data selection', 'max count', null, null, 'accuracy', 'AIME24', '%', 49.3, null, null, null),
+    ('S4', 'teacher-guided data selection', 'max count', null, null, 'accuracy', 'AIME25', '%', 37.9, null, null, null),
+    ('S4', 'teacher-guided data selection', 'max count', null, null, 'accuracy', 'MATH500', '%', 90.8, null, null, null),
+    ('S4', 'teacher-guided data selection', 'max count', null, null, 'accuracy', 'Olympiad', '%', 56.6, null, null, null),
+    ('S4', 'teacher-guided data selection', 'longest', null, null, 'accuracy', 'AIME24', '%', 48.1, null, null, null),
+    ('S4', 'teacher-guided data selection', 'longest', null, null, 'accuracy', 'AIME25', '%', 37.5, null, null, null),
+    ('S4', 'teacher-guided data selection', 'longest', null, null, 'accuracy', 'MATH500', '%', 90.0, null, null, null),
+    ('S4', 'teacher-guided data selection', 'longest', null, null, 'accuracy', 'Olympiad', '%', 55.9, null, null, null),
+    ('S4', 'teacher-guided data selection', 'highest proportion', null, null, 'accuracy', 'AIME24', '%', 46.9, null, null, null),
+    ('S4', 'teacher-guided data selection', 'highest proportion', null, null, 'accuracy', 'AIME25', '%', 35.0, null, null, null),
+    ('S4', 'teacher-guided data selection', 'highest proportion', null, null, 'accuracy', 'MATH500', '%', 88.8, null, null, null),
+    ('S4', 'teacher-guided data selection', 'highest proportion', null, null, 'accuracy', 'Olympiad', '%', 55.1, null, null, null),
+    ('S4', 'teacher-guided data selection', 'vanilla', null, null, 'accuracy', 'AIME24', '%', 44.4, null, null, null),
+    ('S4', 'teacher-guided data selection', 'vanilla', null, null, 'accuracy', 'AIME25', '%', 33.3, null, null, null),
+    ('S4', 'teacher-guided data selection', 'vanilla', null, null, 'accuracy', 'MATH500', '%', 91.2, null, null, null),
+    ('S4', 'teacher-guided data selection', 'vanilla', null, null, 'accuracy', 'Olympiad', '%', 55.9, null, null, null),
+    ('S4', 'teacher-guided data selection', 'min count', null, null, 'accuracy', 'AIME24', '%', 42.9, null, null, null),
+    ('S4', 'teacher-guided data selection', 'min count', null, null, 'accuracy', 'AIME25', '%', 35.2, null, null, null),
+    ('S4', 'teacher-guided data selection', 'min count', null, null, 'accuracy', 'MATH500', '%', 87.8, null, null, null),
+    ('S4', 'teacher-guided data selection', 'min count', null, null, 'accuracy', 'Olympiad', '%', 54.2, null, null, null),
+    ('S4', 'teacher-guided data selection', 'GRAPE', null, null, 'accuracy', 'AIME24', '%', 43.0, null, null, null),
+    ('S4', 'teacher-guided data selection', 'GRAPE', null, null, 'accuracy', 'AIME25', '%', 34.1, null, null, null),
+    ('S4', 'teacher-guided data selection', 'GRAPE', null, null, 'accuracy', 'MATH500', '%', 88.6, null, null, null),
+    ('S4', 'teacher-guided data selection', 'GRAPE', null, null, 'accuracy', 'Olympiad', '%', 54.8, null, null, null),
+    ('S4', 'teacher-guided data selection', 'max count', null, null, 'mean_accuracy', 'of the four', '%', 58.7, null, null, null),
+    ('S4', 'teacher-guided data selection', 'longest', null, null, 'mean_accuracy', 'of the four', '%', 57.9, null, null, null),
+    ('S4', 'teacher-guided data selection', 'highest proportion', null, null, 'mean_accuracy', 'of the four', '%', 56.4, null, null, null),
+    ('S4', 'teacher-guided data selection', 'vanilla', null, null, 'mean_accuracy', 'of the four', '%', 56.2, null, null, null),
+    ('S4', 'teacher-guided data selection', 'min count', null, null, 'mean_accuracy', 'of the four', '%', 55.0, null, null, null),
+    ('S4', 'teacher-guided data selection', 'GRAPE', null, null, 'mean_accuracy', 'of the four', '%', 55.1, null, null, null)
 ) as number (source, place, pair, family, layer, quantity, convention, unit, value, low, high, text)
