@@ -10,7 +10,7 @@ from measure import fisher, functional, structural
 from measure.errors import OutOfMemory
 from measure.models import CausalLM
 from measure.prompts import Progress, PromptSet
-from measure.records import Record, TauKind, rows_by_table
+from measure.records import PppFit, Record, TauKind, rows_by_table
 from measure.request import Measurement
 
 
@@ -64,6 +64,7 @@ class Settings:
     canonical: PromptSet
     seeds: tuple[int, ...] = structural.DEFAULT_SEEDS
     tau: TauKind = structural.DEFAULT_TAU
+    ppp_fit: PppFit = functional.DEFAULT_FIT
     dtype: str = "float32"
     device_kind: str = "cpu"
     batch_size: int = 20
@@ -103,6 +104,7 @@ def template_job(model_id: str, settings: Settings, texts: Mapping[str, str] | N
         dtype=settings.dtype,
         device_kind=settings.device_kind,
         batch_size=settings.batch_size,
+        fit=settings.ppp_fit,
     )
     return Job(template, settings.canonical, texts)
 
@@ -132,7 +134,7 @@ def _records(model: CausalLM, job: Job, unit: str, progress: Progress) -> list[R
             curvatures = list(fisher.measure_unit(*given))
             return [*curvatures, fisher.summarize(curvatures)]
         case _:
-            return list(functional.measure_unit(*given, job.texts))
+            return list(functional.measure_unit(*given, job.texts, _fit(job)))
 
 
 def at_once(make: Callable[[], Sequence[Record]]) -> UnitResult:
@@ -145,3 +147,8 @@ def at_once(make: Callable[[], Sequence[Record]]) -> UnitResult:
 def _tau(job: Job) -> TauKind:
     """Which tau a structural job measures: part of what names it."""
     return cast("TauKind", job.measurement.options["tau"])
+
+
+def _fit(job: Job) -> PppFit:
+    """By which fit a template job takes its residuals: part of what names it."""
+    return cast("PppFit", job.measurement.options["ppp_fit"])
