@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from measure import prompts, run
-from measure.records import TauKind
+from measure.records import PppFit, TauKind
 from measure.request import DEFAULT_SEEDS, parse_seeds
 
 
@@ -14,6 +14,7 @@ class Choice(BaseModel):
 
     seeds: tuple[int, ...] = DEFAULT_SEEDS
     tau: TauKind = "resultant"
+    ppp_fit: PppFit = "ml"
     bank: str = "bank512"
     canonical: str = "canonical40"
     dtype: str = "float32"
@@ -27,6 +28,7 @@ class Choice(BaseModel):
             canonical=prompts.load(self.canonical),
             seeds=parse_seeds(list(self.seeds)),
             tau=self.tau,
+            ppp_fit=self.ppp_fit,
             dtype=self.dtype,
             device_kind=device.split(":")[0],
             batch_size=self.batch_size,

@@ -210,6 +210,12 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
         default="resultant",
         help="what the scar is measured by (default: resultant, which all marts of scars show)",
     )
+    parser.add_argument(
+        "--ppp-fit",
+        choices=("ml", "ols", "sum", "log", "tail2"),
+        default="ml",
+        help="how the scale of the gaps is fitted (default: ml, which all marts of distances show)",
+    )
     parser.add_argument("--device", help="cpu, cuda:0, ... (default: the first GPU, else the CPU)")
     parser.add_argument("--dtype", default="float32", help="of the weights in memory")
     parser.add_argument("--batch-size", type=int, default=20, metavar="N", help="prompts at once")
@@ -378,6 +384,7 @@ def _choice(given: argparse.Namespace) -> dict[str, object]:
     return {
         "seeds": parse_seeds(given.seeds or list(DEFAULT_SEEDS)),
         "tau": given.tau,
+        "ppp_fit": given.ppp_fit,
         "bank": given.bank,
         "canonical": given.prompts,
         "dtype": given.dtype,

@@ -9,7 +9,7 @@ from flows.choice import Choice
 from flows.facts import Pair
 from flows.session import Session
 from flows.targets import Target, in_order
-from measure import models, sources
+from measure import functional, models, sources, structural
 from measure.errors import BadInput
 from warehouse.lake import Lake
 
@@ -24,7 +24,8 @@ def estimate(targets: Sequence[Target], options: Mapping[str, object]) -> int:
 
 def measure(targets: Sequence[Target], options: Mapping[str, object]) -> int:
     """Measure what is missing, then print what is known of the targets; 1 if any of them failed."""
-    session, failures = _measure_missing(targets, Choice.model_validate(options), _say)
+    choice = Choice.model_validate(options)
+    session, failures = _measure_missing(targets, choice, _say)
     ids: dict[str, str] = {}
     for ref in in_order(targets):
         if ref not in failures:
@@ -33,6 +34,7 @@ def measure(targets: Sequence[Target], options: Mapping[str, object]) -> int:
     derivatives = [target.model for target in targets if target.base is not None]
     report.print_summary([ids[ref] for ref in derivatives if ref in ids])
     report.print_weights(list(ids.values()))
+    _tell_what_is_elsewhere(choice)
     for ref, reason in failures.items():
         _note(f"failed: {ref}: {reason}")
     return 1 if failures else 0
@@ -42,7 +44,8 @@ def judge(target: Target, options: Mapping[str, object], *, as_json: bool) -> in
     """Measure what a verdict needs and lacks, judge, keep what is new; the pair's exit code."""
     if sources.model_id_of(target.model) == sources.model_id_of(target.base or target.model):
         raise BadInput(f"{target.model!r} is its own base: give the model it was derived from")
-    session, failures = _measure_missing([target], Choice.model_validate(options), _note)
+    choice = Choice.model_validate(options)
+    session, failures = _measure_missing([target], choice, _note)
     for ref, reason in failures.items():
         _note(f"failed: {ref}: {reason}")
     if target.model in failures or target.base in failures:
@@ -56,7 +59,22 @@ def judge(target: Target, options: Mapping[str, object], *, as_json: bool) -> in
         sys.stdout.write(found.text())
     else:
         verdict_screen.show(found)
+    _tell_what_is_elsewhere(choice)
     return found.exit_code
+
+
+def _tell_what_is_elsewhere(choice: Choice) -> None:
+    """Where the numbers of another tau or fit are: what is printed is of the defaults alone."""
+    if choice.tau != structural.DEFAULT_TAU:
+        _note(
+            f"scars here are of tau {structural.DEFAULT_TAU}; those of {choice.tau} are in the "
+            "mart structural_dim"
+        )
+    if choice.ppp_fit != functional.DEFAULT_FIT:
+        _note(
+            f"distances here are of PPP fit {functional.DEFAULT_FIT}; those of {choice.ppp_fit} "
+            "are in the mart functional_fit"
+        )
 
 
 def _measure_missing(

@@ -5,11 +5,11 @@ from typing import NoReturn, TypeVar
 
 from tqdm import tqdm
 
-from measure import distances, run, winner_gap
+from measure import distances, functional, run, winner_gap
 from measure.errors import BadInput, OutOfMemory
 from measure.models import CausalLM
 from measure.prompts import Progress
-from measure.records import Mode, OtherRole, PromptTemplate, Record
+from measure.records import Mode, OtherRole, PppFit, PromptTemplate, Record
 from measure.request import Measurement
 from warehouse.lake import Lake, LakeError
 
@@ -131,14 +131,16 @@ def measure_distances(
     mode: Mode,
     *,
     ref: str,
+    fit: PppFit = functional.DEFAULT_FIT,
 ) -> bool:
     """Distances from the base to each other role, from records in the lake; False if there already.
 
     With them, in the same unit, the derivative's winner gap.
-    `models` and `inputs` (measurements) are ids by role, `prompts` the set's name and hash.
+    `models` and `inputs` (measurements, all of that fit) are ids by role, `prompts` the set's name
+    and hash.
     """
     measurement = distances.plan(
-        models, inputs, mode, prompt_set=prompts[0], prompt_set_sha256=prompts[1]
+        models, inputs, mode, prompt_set=prompts[0], prompt_set_sha256=prompts[1], fit=fit
     )
 
     def make() -> list[Record]:

@@ -157,6 +157,7 @@ class Session:
                 (self.settings.canonical.name, self.settings.canonical.sha256),
                 mode,
                 ref=next(ref for role, ref in group.items() if role != "base"),
+                fit=self.settings.ppp_fit,
             )
         return n_new
 

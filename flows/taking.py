@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from flows import ledger
+from measure import functional
 from measure.errors import BadInput
-from measure.records import Mode
+from measure.records import Mode, PppFit
 from measure.request import Measurement, text_set_sha256
 from warehouse.lake import Lake
 from warehouse.pack import TakenPack, is_pack, take_pack
@@ -215,7 +216,9 @@ def _measure_distances(lake: Lake, lines: list[dict[str, Any]]) -> int:
                 inputs = _inputs(templates, group, base, text_sha256)
                 if len(inputs) == len(group):
                     prompts = (base["prompt_set"], base["prompt_set_sha256"])
-                    n_new += ledger.measure_distances(lake, group, inputs, prompts, mode, ref=ref)
+                    n_new += ledger.measure_distances(
+                        lake, group, inputs, prompts, mode, ref=ref, fit=_fit(base)
+                    )
     return n_new
 
 
@@ -232,9 +235,15 @@ def _inputs(
     alike = {
         t["models"]["model"]: t["measurement_id"]
         for t in templates
-        if t["text_sha256"] == text_sha256 and all(t[name] == base[name] for name in PROTOCOL)
+        if t["text_sha256"] == text_sha256
+        and all(t[name] == base[name] for name in PROTOCOL)
+        and _fit(t) == _fit(base)
     }
     return {role: alike[model_id] for role, model_id in group.items() if model_id in alike}
+
+
+def _fit(template: dict[str, Any]) -> PppFit:
+    return json.loads(template["options"]).get("ppp_fit", functional.DEFAULT_FIT)
 
 
 def _groups(lines: list[dict[str, Any]]) -> Iterator[dict[str, str]]:

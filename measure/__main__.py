@@ -4,7 +4,7 @@ REQUEST is a JSON file, or `-` for standard input:
 
     {"models": ["path/or/org/name@revision", ...],   what to measure
      "base": "...", "reference": "...", "shared_comparator": "...", "teacher": "...",   optional
-     "seeds": [0, 1, 2, 123], "tau": "resultant",                            optional, the defaults
+     "seeds": [0, 1, 2, 123], "tau": "resultant", "ppp_fit": "ml",           optional, the defaults
      "bank": "bank512", "prompts": "canonical40",                            optional, the defaults
      "dtype": "float32", "device": "cpu", "batch_size": 20}                  optional
 
@@ -24,14 +24,15 @@ from typing import IO, Any, get_args
 
 from tqdm import tqdm
 
-from measure import lineage, models, prompts, run, sources, stiffness, structural
+from measure import functional, lineage, models, prompts, run, sources, stiffness, structural
 from measure.errors import BadInput, OutOfMemory
-from measure.records import Record, TauKind
+from measure.records import PppFit, Record, TauKind
 from measure.request import DEFAULT_SEEDS, Measurement, parse_seeds
 from measure.tensors import Part
 
 ROLES = ("base", "reference", "shared_comparator", "teacher")
-KEYS = {"models", "seeds", "tau", "bank", "prompts", "dtype", "device", "batch_size", *ROLES}
+OPTIONS = ("seeds", "tau", "ppp_fit", "bank", "prompts", "dtype", "device", "batch_size")
+KEYS = {"models", *OPTIONS, *ROLES}
 
 
 class Journal:
@@ -143,18 +144,20 @@ def _settings(request: dict[str, Any]) -> run.Settings:
         bank=prompts.load(request.get("bank", "bank512")),
         canonical=prompts.load(request.get("prompts", "canonical40")),
         seeds=parse_seeds(request.get("seeds", list(DEFAULT_SEEDS))),
-        tau=_tau(request),
+        tau=_one_of(TauKind, request, "tau", structural.DEFAULT_TAU),
+        ppp_fit=_one_of(PppFit, request, "ppp_fit", functional.DEFAULT_FIT),
         dtype=request.get("dtype", "float32"),
         device_kind=_device(request).split(":")[0],
         batch_size=batch_size,
     )
 
 
-def _tau(request: dict[str, Any]) -> TauKind:
-    tau = request.get("tau", structural.DEFAULT_TAU)
-    if tau not in get_args(TauKind):
-        raise BadInput(f"tau {tau!r} is none of {', '.join(get_args(TauKind))}")
-    return tau
+def _one_of(kinds: Any, request: dict[str, Any], name: str, default: str) -> Any:
+    """What a request says of an option that is one of a Literal's values."""
+    given = request.get(name, default)
+    if given not in get_args(kinds):
+        raise BadInput(f"{name} {given!r} is none of {', '.join(get_args(kinds))}")
+    return given
 
 
 def _device(request: dict[str, Any]) -> str:

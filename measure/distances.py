@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from measure.functional import DEFAULT_FIT
 from measure.intervals import bootstrap_interval, sign_flip_null
-from measure.records import Mode, OtherRole, PromptTemplate, TemplateDistance
+from measure.records import Mode, OtherRole, PppFit, PromptTemplate, TemplateDistance
 from measure.request import Measurement
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
@@ -43,8 +44,11 @@ def plan(
     *,
     prompt_set: str,
     prompt_set_sha256: str,
+    fit: PppFit = DEFAULT_FIT,
 ) -> Measurement:
-    """Distances from the base to the other roles; `inputs` are measurement ids by role."""
+    """Distances from the base to the other roles; `inputs`, all of one fit, are ids by role."""
+    # The default goes unsaid: what was measured before there were others keeps its id.
+    other_fit = {} if fit == DEFAULT_FIT else {"ppp_fit": fit}
     return Measurement(
         method=METHOD,
         method_version=VERSION,
@@ -53,7 +57,7 @@ def plan(
         prompt_set_sha256=prompt_set_sha256,
         dtype="float64",
         backend="numpy",
-        options={"mode": mode, "inputs": dict(inputs)},
+        options={"mode": mode, "inputs": dict(inputs), **other_fit},
         units=("all",),
     )
 

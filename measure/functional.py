@@ -4,21 +4,33 @@ With z_(1) >= z_(2) >= ... the sorted logits of a token, gap k is G_k = z_(k) - 
 a large vocabulary behaves like a Poisson point process (PPP), whose gaps are independent
 exponentials of mean beta / k. Per token, with K = 20 gaps of the top 21 logits:
 
-    beta = (1/K) sum_k k G_k        the maximum-likelihood fit
-    R_k  = G_k - beta / k           the PPP residual
+    beta = sum_k w_k k G_k / sum_k w_k      the scale: each k G_k is an estimate of it
+    R_k  = G_k - beta / k                   the PPP residual
+
+    fit     w_k                 which is                           so that              bound
+    ml      1                   maximum likelihood; the default    sum k R_k = 0        0.99965
+    sum     1 / k               the sum of the gaps kept           sum R_k = 0          0.95
+    ols     1 / k^2             least squares on 1 / k             sum R_k / k = 0      0.3735
+    tail2   0 if k = 1, else 1  ml of the gaps but the first       sum_{k>1} k R_k = 0  1
+    log     the intercept of log G_k on -log k: beta is the geometric mean of k G_k, over the gaps
+            that are not 0. Without a bound. On noise it comes out Gamma(1 + 1/K)^K = 0.584 times
+            too small, where the others are unbiased
+
+The bound is on the share of G_1 in a squared difference of templates. Templates of two fits are
+never compared with each other.
 
 A prompt's template is the mean of R over its tokens; the noise of its first entry is the standard
 error of a bootstrap over blocks of 8 consecutive tokens, since neighbours are alike. Gaps are
 unchanged by log-softmax and scale with 1 / temperature, so they compare at temperature 1 only.
 
-Source: Coslett 2026 (family-graded scars); the fit is OUR DEFINITION: plain least squares on 1/k
-is excluded by the published shares of G_1.
+Source: Coslett 2026 (family-graded scars), which does not say how it fits. `ml` is OUR DEFINITION:
+the published shares of G_1, up to 0.999, exclude `ols` and `sum`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,13 +39,15 @@ from numpy.typing import NDArray
 
 from measure.models import CausalLM
 from measure.prompts import Progress, Prompt, PromptSet
-from measure.records import Mode, PromptTemplate
+from measure.records import Mode, PppFit, PromptTemplate
 from measure.request import Measurement, text_set_sha256
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
     from jaxtyping import Float
 
     Gaps = Float[NDArray[np.float64], "tokens k"]
+    Scales = Float[NDArray[np.float64], " tokens"]
+    PerRank = Float[NDArray[np.float64], " k"]
 
 METHOD = "template"
 VERSION = 3  # raise it when a number changes: it is part of a measurement's id
@@ -43,6 +57,14 @@ MIN_TOKENS = 16
 BLOCK_TOKENS = 8
 N_SPLITS = 100
 PROMPTS_PER_UNIT = 20
+DEFAULT_FIT: PppFit = "ml"
+# Of each k G_k in the scale, by its rank k, which is a float; `log` is no weighted mean.
+_WEIGHTS: Mapping[PppFit, Callable[[PerRank], PerRank]] = {
+    "ml": np.ones_like,
+    "sum": lambda k: 1 / k,
+    "ols": lambda k: 1 / k**2,
+    "tail2": lambda k: np.where(k > 1, 1.0, 0.0),
+}
 
 
 def plan(
@@ -53,6 +75,7 @@ def plan(
     dtype: str = "float32",
     device_kind: str = "cpu",
     batch_size: int = 20,
+    fit: PppFit = DEFAULT_FIT,
 ) -> Measurement:
     """Templates of one model: on its own greedy text, or forced on given `texts` by prompt id."""
     count = len(prompts.prompts)
@@ -67,7 +90,7 @@ def plan(
         device_kind=device_kind,
         options={
             "mode": "free" if texts is None else "forced",
-            "ppp_fit": "ml",
+            "ppp_fit": fit,
             "logit_dtype": "float32",
             "k": K,
             "max_new_tokens": MAX_NEW_TOKENS,
@@ -85,14 +108,26 @@ def gaps_of(top: Float[torch.Tensor, "tokens k_plus_1"]) -> Gaps:
     return sorted_logits[:, :-1] - sorted_logits[:, 1:]
 
 
-def ppp_scale(gaps: Gaps) -> Float[NDArray[np.float64], " tokens"]:
-    """The scale beta of each token, logits: the mean of k G_k."""
-    return (gaps * np.arange(1, gaps.shape[1] + 1)).mean(1)
+def ppp_scale(gaps: Gaps, fit: PppFit = DEFAULT_FIT) -> Scales:
+    """The scale beta of each token, logits: the mean of k G_k that the fit takes."""
+    ranks = np.arange(1.0, gaps.shape[1] + 1)
+    estimates = gaps * ranks
+    if fit == "log":
+        return _geometric_mean(estimates)
+    return np.average(estimates, axis=1, weights=_WEIGHTS[fit](ranks))
 
 
-def ppp_residual(gaps: Gaps) -> Gaps:
-    """R_k = G_k - beta / k; sum_k k R_k = 0 for every token."""
-    return gaps - ppp_scale(gaps)[:, None] / np.arange(1, gaps.shape[1] + 1)
+def _geometric_mean(values: Gaps) -> Scales:
+    """Of each token's values that are not 0; 0 without any."""
+    is_positive = values > 0
+    logs = np.log(values, out=np.zeros_like(values), where=is_positive)
+    n = is_positive.sum(1)
+    return np.where(n > 0, np.exp(logs.sum(1) / np.maximum(n, 1)), 0.0)
+
+
+def ppp_residual(gaps: Gaps, fit: PppFit = DEFAULT_FIT) -> Gaps:
+    """R_k = G_k - beta / k; by every fit but `log` one linear sum of it is 0 for each token."""
+    return gaps - ppp_scale(gaps, fit)[:, None] / np.arange(1, gaps.shape[1] + 1)
 
 
 def delta_norms(gaps: Gaps) -> Float[NDArray[np.float64], " tokens"]:
@@ -142,6 +177,7 @@ def measure_unit(
     batch_size: int,
     progress: Progress,
     texts: Mapping[str, str] | None = None,
+    fit: PppFit = DEFAULT_FIT,
 ) -> Iterator[PromptTemplate]:
     """The records of one chunk of prompts."""
     first, last = (int(part) for part in unit.removeprefix("prompts-").split("-"))
@@ -151,7 +187,7 @@ def measure_unit(
         free = texts is None
         scored = _score_free(model, batch) if free else _score_forced(model, batch, texts)
         for prompt, (n_prompt, text, gaps) in zip(batch, scored, strict=True):
-            yield _record(prompt, "free" if free else "forced", n_prompt, text, gaps)
+            yield _record(prompt, "free" if free else "forced", n_prompt, text, gaps, fit)
         progress(len(batch))
 
 
@@ -216,8 +252,10 @@ def _score_forced(
         yield len(row) - len(picked), texts.get(prompt.prompt_id, ""), gaps
 
 
-def _record(prompt: Prompt, mode: Mode, n_prompt: int, text: str, gaps: Gaps) -> PromptTemplate:
-    residuals = ppp_residual(gaps)
+def _record(
+    prompt: Prompt, mode: Mode, n_prompt: int, text: str, gaps: Gaps, fit: PppFit
+) -> PromptTemplate:
+    residuals = ppp_residual(gaps, fit)
     deltas = delta_norms(gaps)
     is_finite = bool(np.isfinite(gaps).all())
     is_scored = len(gaps) > 0 and is_finite
@@ -228,7 +266,7 @@ def _record(prompt: Prompt, mode: Mode, n_prompt: int, text: str, gaps: Gaps) ->
         category=prompt.category,
         n_prompt_tokens=n_prompt,
         n_tokens=len(gaps),
-        beta_mean=float(ppp_scale(gaps).mean()) if is_scored else None,
+        beta_mean=float(ppp_scale(gaps, fit).mean()) if is_scored else None,
         # As exact as the fp32 logits behind it.
         template=tuple(residuals.mean(0).astype(np.float32).tolist()) if is_scored else None,
         delta_norm_mean=float(deltas.mean()) if is_scored and len(deltas) else None,

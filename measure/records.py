@@ -10,6 +10,7 @@ from typing import Literal
 
 Site = Literal["A", "B"]
 TauKind = Literal["resultant", "gap", "cv_cos"]
+PppFit = Literal["ml", "ols", "sum", "log", "tail2"]
 Mode = Literal["free", "forced"]
 SourceKind = Literal["zoo", "local", "gguf", "hub"]
 OtherRole = Literal["derivative", "reference", "shared_comparator", "teacher"]

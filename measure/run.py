@@ -12,7 +12,7 @@ from measure.errors import OutOfMemory
 from measure.models import CausalLM
 from measure.problems import ProblemSet
 from measure.prompts import Progress, PromptSet
-from measure.records import Record, TauKind, rows_by_table
+from measure.records import PppFit, Record, TauKind, rows_by_table
 from measure.request import Measurement
 from measure.rollouts import Sampling
 from measure.sentence_scores import Texts
@@ -75,7 +75,7 @@ class PromptJob(Job):
                 curvatures = list(fisher.measure_unit(*given))
                 return [*curvatures, fisher.summarize(curvatures)]
             case _:
-                return list(functional.measure_unit(*given, self.texts))
+                return list(functional.measure_unit(*given, self.texts, _fit(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,7 @@ class Settings:
     canonical: PromptSet
     seeds: tuple[int, ...] = structural.DEFAULT_SEEDS
     tau: TauKind = structural.DEFAULT_TAU
+    ppp_fit: PppFit = functional.DEFAULT_FIT
     dtype: str = "float32"
     device_kind: str = "cpu"
     batch_size: int = 20
@@ -177,6 +178,7 @@ def template_job(
         dtype=settings.dtype,
         device_kind=settings.device_kind,
         batch_size=settings.batch_size,
+        fit=settings.ppp_fit,
     )
     return PromptJob(template, settings.canonical, texts)
 
@@ -207,3 +209,8 @@ def at_once(make: Callable[[], Sequence[Record]]) -> UnitResult:
 def _tau(job: PromptJob) -> TauKind:
     """Which tau a structural job measures: part of what names it."""
     return cast("TauKind", job.measurement.options["tau"])
+
+
+def _fit(job: PromptJob) -> PppFit:
+    """By which fit a template job takes its residuals: part of what names it."""
+    return cast("PppFit", job.measurement.options["ppp_fit"])

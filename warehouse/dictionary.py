@@ -49,15 +49,17 @@ def text() -> str:
 def meaning_of(relation: Relation, column: str) -> str | None:
     """What a view's column means.
 
-    As the file's head says, or a declared table, or a view it may come from.
+    As the file's head says, or that of a view it reads, or a declared table, or any view.
     """
-    if column in relation.meanings:
-        return relation.meanings[column]
+    every = {**relations("staging"), **relations("marts")}
+    for known in (relation, *(every[name] for name in relation.reads if name in every)):
+        if column in known.meanings:
+            return known.meanings[column]
     for table in TABLES.values():
         for declared in table.columns:
             if declared.name == column:
                 return declared.meaning
-    for other in (*relations("staging").values(), *relations("marts").values()):
+    for other in every.values():
         if column in other.meanings:
             return other.meanings[column]
     return None

@@ -22,6 +22,7 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "structural_dim": ("structural",),
     "structural_distance": ("structural",),
     "scar": ("structural",),
+    "functional_fit": ("template_distance",),
     "functional_distance": ("template_distance",),
     "winner_gap": ("template_distance",),
     "stiffness": ("stiffness",),

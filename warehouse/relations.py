@@ -45,6 +45,11 @@ class Relation:
         return found
 
     @property
+    def reads(self) -> list[str]:
+        """What stands after `from` and `join`, in order: views and tables among it."""
+        return _READ.findall(self.query)
+
+    @property
     def query(self) -> str:
         """The statement without the comments above it."""
         lines = self.sql.splitlines()
@@ -63,9 +68,7 @@ def relations(kind: Kind) -> dict[str, Relation]:
 def views() -> tuple[Relation, ...]:
     """Staging and marts, each after those it reads."""
     every = {**relations("staging"), **relations("marts")}
-    reads = {
-        name: set(_READ.findall(relation.query)) & every.keys() for name, relation in every.items()
-    }
+    reads = {name: set(relation.reads) & every.keys() for name, relation in every.items()}
     return tuple(every[name] for name in TopologicalSorter(reads).static_order())
 
 

@@ -211,7 +211,7 @@ PROMPT_TEMPLATE = Table(
         _text("category", "category of the prompt"),
         _int("n_prompt_tokens", "tokens of the prompt", null=True),
         _int("n_tokens", "tokens scored", null=True),
-        _real("beta_mean", "mean fitted scale of the gap spectrum, logits", null=True),
+        _real("beta_mean", "mean scale of the gaps by the measurement's fit, logits", null=True),
         Column("template", "DOUBLE[]", "mean residual of gap k = 1..20, logits", is_nullable=True),
         _real("delta_norm_mean", "mean of G3 / (G2 + G3 + G4), 0 to 1", null=True),
         _int("n_delta_norm", "tokens in that mean", null=True),

@@ -1,3 +1,6 @@
+import math
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -7,16 +10,79 @@ from hypothesis.extra import numpy as hnp
 
 from measure import functional, models, prompts, sources
 from measure.functional import K
+from measure.records import PppFit
 from tests.conftest import N_TOKENS
 
 RANKS = np.arange(1, K + 1)
 NO_BAR = lambda n: None  # noqa: E731
+FITS = get_args(PppFit)
 
 
-def test_exact_poisson_gaps_leave_no_residual():
+def by_least_squares(gaps, fit):
+    """The scale of one token by another route: least squares on 1/k, or on a constant in logs.
+
+    Of the normal equation of weights v, sum v_k (G_k - beta/k) / k = 0, follows what each v_k is.
+    """
+    if fit == "log":
+        (beta,), *_ = np.linalg.lstsq(np.ones((K, 1)), np.log(gaps) + np.log(RANKS))
+        return np.exp(beta)
+    v = {"ols": RANKS**0, "sum": RANKS, "ml": RANKS**2, "tail2": RANKS**2 * (RANKS > 1)}[fit]
+    (beta,), *_ = np.linalg.lstsq((np.sqrt(v) / RANKS)[:, None], np.sqrt(v) * gaps)
+    return beta
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_exact_poisson_gaps_leave_no_residual(fit):
     gaps = np.array([3.0, 0.5])[:, None] / RANKS  # G_k = beta / k
-    np.testing.assert_allclose(functional.ppp_scale(gaps), [3.0, 0.5])
-    np.testing.assert_allclose(functional.ppp_residual(gaps), 0, atol=1e-12)
+    np.testing.assert_allclose(functional.ppp_scale(gaps, fit), [3.0, 0.5])
+    np.testing.assert_allclose(functional.ppp_residual(gaps, fit), 0, atol=1e-12)
+    assert functional.ppp_residual(np.empty((0, K)), fit).shape == (0, K)
+
+
+def test_each_fit_of_two_gaps_by_hand():
+    """G = (5, 2): k G_k = (5, 4), an estimate of the scale each."""
+    gaps = np.array([[5.0, 2.0]])
+    expected = {
+        "ml": 9 / 2,
+        "sum": 7 / 1.5,  # 5 + 2 over 1 + 1/2
+        "ols": 6 / 1.25,  # 5 + 2/2 over 1 + 1/4
+        "tail2": 4,
+        "log": math.sqrt(20),
+    }
+    assert expected.keys() == set(FITS)
+    for fit, scale in expected.items():
+        assert functional.ppp_scale(gaps, fit).item() == pytest.approx(scale)
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_each_fit_by_least_squares(fit):
+    """The independent route; and every scale goes with 1 / temperature."""
+    gaps = np.random.default_rng(3).exponential(2.0 / RANKS, size=(50, K))
+    found = functional.ppp_scale(gaps, fit)
+    np.testing.assert_allclose(found, [by_least_squares(token, fit) for token in gaps])
+    np.testing.assert_allclose(functional.ppp_scale(gaps / 4, fit), found / 4)
+
+
+@pytest.mark.parametrize(
+    ("fit", "bump", "most"),
+    [("ols", 0.373, 0.3735), ("sum", 0.919, 0.95), ("ml", 0.998, 0.99965), ("tail2", 1, 1)],
+)
+def test_the_share_of_the_winner_gap_has_the_bounds_of_the_method(fit, bump, most):
+    """Methods: of a pure bump of G_1, and of all the residuals there are, which span a plane."""
+    every = functional.ppp_residual(np.eye(K), fit)
+    assert every[0, 0] ** 2 / (every[0] ** 2).sum() == pytest.approx(bump, abs=5e-4)
+    _, size, axes = np.linalg.svd(every)
+    assert np.linalg.matrix_rank(every) == K - 1 and size[-1] < 1e-9
+    # The largest share of a coordinate in a plane is its unit vector's projection onto it.
+    assert (axes[:-1, 0] ** 2).sum() == pytest.approx(most, abs=5e-6 if fit == "ml" else 5e-5)
+
+
+def test_log_takes_the_gaps_that_are_not_zero():
+    """k G_k = (4, 0, 1): the geometric mean of 4 and 1. Of ties alone it is 0."""
+    gaps = np.array([[4.0, 0, 1 / 3], [0, 0, 0]])
+    np.testing.assert_allclose(functional.ppp_scale(gaps, "log"), [2, 0])
+    np.testing.assert_allclose(functional.ppp_residual(gaps, "log")[0], [2, -1, -1 / 3])
+    np.testing.assert_allclose(functional.ppp_residual(gaps, "log")[1], 0)
 
 
 @given(hnp.arrays(np.float64, (5, K), elements=st.floats(0, 50)))
@@ -35,12 +101,33 @@ def test_a_bump_of_the_winner_gap_stays_at_the_winner_gap():
     assert shares[:3].sum() == pytest.approx(0.9993, abs=5e-5)
 
 
-def test_the_fit_is_unbiased_with_the_variance_of_the_method():
-    rng = np.random.default_rng(0)
-    gaps = rng.exponential(2.0 / RANKS, size=(40_000, K))
-    scale = functional.ppp_scale(gaps)
-    assert scale.mean() == pytest.approx(2.0, rel=0.01)
-    assert scale.std() == pytest.approx(2.0 / np.sqrt(K), rel=0.02)  # 0.224 beta
+# On noise the k G_k are independent, with mean and sd beta. Their weighted mean has the mean beta
+# and the sd beta sqrt(sum w^2) / sum w; E^(1/K) of an exponential E has the moments
+# Gamma(1 + m/K).
+NOISE = {
+    "ml": (1, 1 / math.sqrt(K)),  # methods: 0.224
+    "sum": (1, math.sqrt((1.0 / RANKS**2).sum()) / (1.0 / RANKS).sum()),
+    "ols": (1, math.sqrt((1.0 / RANKS**4).sum()) / (1.0 / RANKS**2).sum()),  # methods: 0.653
+    "tail2": (1, 1 / math.sqrt(K - 1)),
+    "log": (
+        math.gamma(1 + 1 / K) ** K,
+        math.sqrt(math.gamma(1 + 2 / K) ** K - math.gamma(1 + 1 / K) ** (2 * K)),
+    ),
+}
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_noise_has_the_scale_and_the_variance_of_the_fit(fit):
+    """The null: the mean residual is 0 where the fit is unbiased, else the bias over k."""
+    gaps = np.random.default_rng(0).exponential(2.0 / RANKS, size=(40_000, K))
+    scale = functional.ppp_scale(gaps, fit)
+    mean, sd = NOISE[fit]
+    # Four standard errors of 40,000 tokens.
+    assert scale.mean() == pytest.approx(2 * mean, abs=4 * 2 * sd / 200)
+    assert scale.std() == pytest.approx(2 * sd, rel=0.03)
+    residual = functional.ppp_residual(gaps, fit)
+    expected = 2 * (1 - mean) / RANKS
+    assert np.abs(residual.mean(0) - expected).max() < 4 * residual.std(0).max() / 200
 
 
 def test_gaps_ignore_log_softmax_and_scale_with_temperature():
@@ -158,11 +245,12 @@ def test_forced_on_ones_own_text_equals_free(chunk):
         np.testing.assert_allclose(a.template, b.template, atol=2e-3)
 
 
-def test_forced_templates_by_a_full_pass(model, chunk):
+@pytest.mark.parametrize("fit", FITS)
+def test_forced_templates_by_a_full_pass(model, chunk, fit):
     """The independent route on given text: every byte is a token, all logits at once."""
     texts = {prompt.prompt_id: " and so it went on for a while" for prompt in chunk}
     own = prompts.PromptSet("own", chunk)
-    records = list(functional.measure_unit(model, own, "prompts-000-004", 3, NO_BAR, texts))
+    records = list(functional.measure_unit(model, own, "prompts-000-004", 3, NO_BAR, texts, fit))
     for prompt, record in zip(chunk, records, strict=True):
         text = texts[prompt.prompt_id]
         assert record.n_tokens == len(text)
@@ -171,10 +259,13 @@ def test_forced_templates_by_a_full_pass(model, chunk):
             logits = model.model(torch.tensor([model.encode(prompt.text + text)])).logits[0]
         top = logits[len(prompt.text) - 1 : -1].topk(K + 1).values.double().numpy()
         gaps = top[:, :-1] - top[:, 1:]
-        beta = (gaps * RANKS).sum(1) / K
-        expected = (gaps - beta[:, None] / RANKS).mean(0)
-        np.testing.assert_allclose(record.template, expected, atol=2e-4)
+        beta = np.array([by_least_squares(token, fit) for token in gaps])
+        residual = gaps - beta[:, None] / RANKS
+        np.testing.assert_allclose(record.template, residual.mean(0), atol=2e-4)
         assert record.beta_mean == pytest.approx(beta.mean(), abs=2e-4)
+        # The noise of a template is that of its own residuals.
+        expected = functional.block_standard_error(residual[:, 0])
+        assert record.winner_gap_se == pytest.approx(expected, abs=2e-4)
 
 
 def test_a_short_text_is_kept_with_its_reason(model, chunk):

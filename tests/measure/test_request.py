@@ -1,6 +1,8 @@
 import dataclasses
+from typing import get_args
 
-from measure import functional, prompts, structural
+from measure import distances, functional, prompts, structural
+from measure.records import PppFit
 from measure.request import Measurement, canonical_json, text_set_sha256
 
 PLAN = Measurement(
@@ -60,3 +62,22 @@ def test_plans_cover_every_seed_and_prompt():
     forced = functional.plan("m", canonical, texts={"canonical-00": "x"})
     assert forced.text_sha256 is not None and forced.options["mode"] == "forced"
     assert forced.measurement_id != free.measurement_id
+
+
+def test_another_fit_is_another_measurement_and_the_default_keeps_its_id():
+    canonical, fits = prompts.load("canonical40"), get_args(PppFit)
+    assert len({functional.plan("m", canonical, fit=f).measurement_id for f in fits}) == len(fits)
+    plans = {
+        fit: distances.plan(
+            {"base": "b"}, {"base": "i"}, "free", prompt_set="p", prompt_set_sha256="s", fit=fit
+        )
+        for fit in fits
+    }
+    assert len({plan.measurement_id for plan in plans.values()}) == len(fits)
+    # As they were when there was no choice: what is in a lake is found again.
+    assert functional.plan("m", canonical).options == {
+        "mode": "free", "ppp_fit": "ml", "logit_dtype": "float32", "k": 20,
+        "max_new_tokens": 64, "min_tokens": 16,
+    }  # fmt: skip
+    assert plans["ml"].options == {"mode": "free", "inputs": {"base": "i"}}
+    assert plans["ols"].options == {"mode": "free", "inputs": {"base": "i"}, "ppp_fit": "ols"}

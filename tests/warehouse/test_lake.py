@@ -434,9 +434,10 @@ def test_every_check_finds_what_it_is_for(lake, location):
     lake.add_comparisons([comparison("good", "base", "b")])
     assert not any(frame.height for frame in checks.run(location).values())
     checks.require_good(location)
-    lake.plan(measurement("t", "template", 1), {"model": "good"})
-    lake.append_unit("t", "all", {"prompt_template": [template_row("p", template=[0.0] * 3)]}, 1)
-    lake.plan(measurement("d", "template_distance", 1), {"base": "good"})
+    lake.plan(measurement("t", "template", 1, options='{"ppp_fit":"ml"}'), {"model": "good"})
+    lake.append_unit("t", "all", {"prompt_template": [template_row("p", template=[1.0] * 3)]}, 1)
+    options = '{"inputs":{"base":"t"},"ppp_fit":"ols"}'
+    lake.plan(measurement("d", "template_distance", 1, options=options), {"base": "good"})
     row = distance_row("derivative", centroid_distance=3.0, ci_low_crp_distance=9.0)
     gaps = winner_gap_rows([1.0], cancellation_g1=0.5, n_up_g1=0)
     lake.append_unit("d", "all", {"template_distance": [row], **gaps}, 1)

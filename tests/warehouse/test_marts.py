@@ -1,5 +1,6 @@
 """Marts against numbers worked out here by hand."""
 
+import json
 import math
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,7 @@ from making import (
     model,
     stiffness_row,
     tau_row,
+    template_row,
     weight_row,
     winner_gap_rows,
 )
@@ -573,3 +575,136 @@ def test_other_kinds_of_tau_stand_in_structural_dim_alone(lake, location):
 def test_each_kind_of_tau_has_its_range(lake, location, kind, taus, n_wrong):
     add_structural(lake, "m", {0: taus}, options=f'{{"tau":"{kind}"}}')
     assert checks.run(location)["tau_out_of_range"].height == n_wrong
+
+
+def add_fits(lake, fits):
+    """One pair under several fits in turn; the derivative moves the first gap by 1, 2, ... in turn.
+
+    Its first gap alone moves, so the distance is that.
+    """
+    models = {"base": "base", "derivative": "child", "reference": "stranger"}
+    for moved, fit in enumerate(fits, start=1):
+        named = {} if fit is None else {"ppp_fit": fit}
+        for role, model_id in models.items():
+            template = [float(moved * (role != "base"))] + [0.0] * 19
+            rows = {"prompt_template": [template_row(p, template=template) for p in ("p0", "p1")]}
+            options = json.dumps({"mode": "free", **named})
+            name = f"t-{role}-{fit}"
+            add_unit(lake, name, "template", {"model": model_id}, rows, options=options)
+        said = {} if fit == "ml" else named  # a distance does not name the default
+        inputs = {role: f"t-{role}-{fit}" for role in models}
+        numbers = dict.fromkeys(("centroid_distance", "crp_distance"), float(moved))
+        rows = [distance_row(role, **numbers) for role in ("derivative", "reference")]
+        gaps = winner_gap_rows([float(moved)] * 2)
+        options = json.dumps({"mode": "free", "inputs": inputs, **said})
+        add_distances(lake, f"d-{fit}", models, rows, gaps, options=options)
+
+
+def test_other_fits_stand_in_functional_fit_alone(lake, location):
+    lake.add_comparisons([comparison("child", "base", "base")])
+    add_fits(lake, ["ml", "ols", "tail2"])
+    fits = read.mart("functional_fit", location, role="derivative").sort("ppp_fit")
+    assert fits.select("ppp_fit", "centroid_distance", "measurement_id").rows() == [
+        ("ml", 1.0, "d-ml"), ("ols", 2.0, "d-ols"), ("tail2", 3.0, "d-tail2"),
+    ]  # fmt: skip
+    # The others are newer, and replace it nowhere.
+    for name, number in (
+        ("functional_distance", "centroid_distance"),
+        ("summary", "centroid_distance"),
+        ("cross_layer", "centroid_distance"),
+        ("winner_gap", "mean_signed_g1"),
+        ("triangle", "d"),
+        ("triangle", "c"),
+        ("triangle", "shift_1"),
+    ):
+        shown = read.mart(name, location).filter(pl.col("derivative_id") == "child")
+        if "role" in shown.columns and name != "triangle":
+            shown = shown.filter(role="derivative")
+        assert shown[number].to_list() == [1.0], (name, number)
+    (moved,) = read.mart("displacement", location, layer="functional")["displacement"].to_list()
+    assert moved == [1.0] + [0.0] * 19
+
+
+def test_family_calibration_is_of_the_default_fit(lake, location):
+    """A distilled pair that moved by 1 under ml and by 2 under ols, measured later."""
+    lake.add_comparisons([comparison("child", "base", "base")])
+    add_fits(lake, ["ml", "ols"])
+    organism = {
+        "model_id": "child", "name": "child", "method": "distilled", "role": "derivative",
+        "is_distilled": True, "base_id": "base", "teacher_id": None, "seed": 0, "is_shipped": True,
+    }  # fmt: skip
+    lake.add_organisms([organism])
+    rows = read.mart("family_calibration", location, origin="measured", layer="functional")
+    found = {row["quantity"]: row for row in rows.to_dicts()}
+    assert found["centroid_distance"]["high_distilled"] == 1
+    assert found["centroid_distance"]["n_pairs"] == found["dc_ratio"]["n_pairs"] == 1
+
+
+def test_a_pair_of_another_fit_alone_is_not_measured_by_the_default(lake, location):
+    lake.add_comparisons([comparison("child", "base", "base")])
+    add_fits(lake, ["ols"])
+    for name in ("functional_distance", "summary", "winner_gap", "triangle", "displacement"):
+        assert read.mart(name, location).is_empty(), name
+    assert read.mart("functional_fit", location).height == 2
+
+
+def test_what_names_no_fit_is_of_the_default(lake, location):
+    """Records of a method's version that had one fit."""
+    add_fits(lake, [None])
+    assert set(read.mart("functional_fit", location)["ppp_fit"]) == {"ml"}
+    assert read.mart("functional_distance", location).height == 2
+    assert checks.run(location)["template_fits_differ"].is_empty()
+
+
+@pytest.mark.parametrize(
+    ("of_distance", "of_base", "of_derivative", "n_wrong"),
+    [
+        (None, None, "ml", 0),
+        (None, "ml", "ols", 1),
+        ("ols", "ols", "ols", 0),
+        ("ols", "ml", "ols", 1),
+        ("ols", "ml", None, 2),
+    ],
+)
+def test_templates_of_two_fits_in_one_distance_are_found(
+    lake, location, of_distance, of_base, of_derivative, n_wrong
+):
+    models = {"base": "base", "derivative": "child"}
+    fits = {"base": of_base, "derivative": of_derivative}
+
+    def options(fit, **more):
+        return json.dumps({"mode": "free", **more} | ({} if fit is None else {"ppp_fit": fit}))
+
+    for role, model_id in models.items():
+        rows = {"prompt_template": [template_row("p0", template=[0.0] * 20)]}
+        add_unit(
+            lake, f"t-{role}", "template", {"model": model_id}, rows, options=options(fits[role])
+        )
+    inputs = {role: f"t-{role}" for role in models}
+    add_distances(
+        lake, "d", models, [distance_row("derivative")], options=options(of_distance, inputs=inputs)
+    )
+    wrong = checks.run(location)["template_fits_differ"]
+    assert wrong.height == n_wrong and set(wrong["measurement_id"]) <= {"d"}
+
+
+@pytest.mark.parametrize(
+    ("fit", "first_two", "is_wrong"),
+    [
+        ("ml", (2.0, -1.0), False),  # 1 * 2 - 2 * 1
+        ("ml", (1.0, -1.0), True),
+        ("sum", (1.0, -1.0), False),
+        ("sum", (2.0, -1.0), True),
+        ("ols", (1.0, -2.0), False),  # 1 - 2 / 2
+        ("ols", (1.0, -1.0), True),
+        ("tail2", (1.0, 0.0), False),  # the first gap is free
+        ("tail2", (0.0, 1.0), True),
+        ("log", (1.0, 1.0), False),  # nothing is bound
+        (None, (1.0, 1.0), False),
+    ],
+)
+def test_each_fit_has_its_balance(lake, location, fit, first_two, is_wrong):
+    options = "{}" if fit is None else json.dumps({"ppp_fit": fit})
+    rows = [template_row("p0", template=[*first_two] + [0.0] * 18)]
+    add_unit(lake, "t", "template", {"model": "m"}, {"prompt_template": rows}, options=options)
+    assert checks.run(location)["template_off_its_fit"].height == is_wrong

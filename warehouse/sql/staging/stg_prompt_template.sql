@@ -1,11 +1,13 @@
 -- One row per complete measurement and prompt.
 -- model_id: the model measured
 -- protocol: hash of everything two measurements must share for their numbers to be compared
+-- ppp_fit: by which fit the residuals are: ml, ols, sum, log or tail2; ml where the measurement names none
 -- committed_at: when the measurement was complete
 select
     template.measurement_id,
     member.model_id,
     measurement.protocol,
+    coalesce(json_extract_string(measurement.options, '$.ppp_fit'), 'ml') as ppp_fit,
     measurement.committed_at,
     template.mode,
     template.prompt_id,

@@ -1,12 +1,14 @@
 -- One row per complete measurement and role of the other model.
 -- base_id: the model the distances start at
 -- other_id: the model they end at, the one in that role
+-- ppp_fit: the fit of all its templates: ml, ols, sum, log or tail2; ml where the measurement names none
 -- committed_at: when the measurement was complete
 select
     distance.measurement_id,
     base.model_id as base_id,
     other.model_id as other_id,
     measurement.committed_at,
+    coalesce(json_extract_string(measurement.options, '$.ppp_fit'), 'ml') as ppp_fit,
     distance.mode,
     distance.role,
     distance.n_prompts,
