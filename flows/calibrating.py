@@ -32,7 +32,8 @@ class Question:
 
     calibration: Calibration
     asked: Derivative
-    n_left_out: int  # of known lineage in this family, but measured otherwise or of unknown noise
+    # of known lineage in this family: of another tokenizer, measured otherwise, of unknown noise
+    n_left_out: int
 
 
 def displacements(lake: Lake, layer: Layer) -> pl.DataFrame:

@@ -158,7 +158,8 @@ def _place(like: Judgement) -> Iterator[Line]:
             ),
         )
     if n["n_left_out"]:
-        yield "left out", f"{n['n_left_out']} of known lineage, measured otherwise or without noise"
+        why = "read with another tokenizer, measured otherwise, or without noise"
+        yield "left out", f"{n['n_left_out']} of known lineage: {why}"
 
 
 def _ps(like: Judgement) -> str:

@@ -29,6 +29,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from measure.errors import BadInput, OutOfMemory
+from measure.gguf_header import quantisation
 from measure.records import ModelCard
 from measure.request import sha256_of
 from measure.sources import FAMILIES, Source, safetensors_header
@@ -431,9 +432,9 @@ def _card(source: Source, model: Any, tokenizer: PreTrainedTokenizerFast) -> Mod
 
 
 def _weight_dtype(source: Source) -> str:
-    """The storage type most tensors have, as safetensors spells it; for GGUF its file's name."""
+    """The storage type most tensors have, as safetensors or llama.cpp spells it."""
     if source.gguf_file is not None:
-        return f"GGUF {source.label.rsplit('.', 1)[-1]}"
+        return f"GGUF {quantisation(source.folder / source.gguf_file) or ''}".rstrip()
     found = [
         str(entry["dtype"])
         for file in source.folder.glob("*.safetensors")

@@ -164,6 +164,11 @@ def tau_of(
     return found
 
 
+def by_length(rows: Sequence[tuple[str, list[int]]]) -> list[tuple[str, list[int]]]:
+    """Rows of prompt id and token ids, shortest first: a batch of like lengths has few pads."""
+    return sorted(rows, key=lambda row: len(row[1]))
+
+
 def rerun_batch_size(batch_size: int) -> int:
     """Another batch size, never a larger one: what fits the first time fits again."""
     return max(1, batch_size // 2 - 1)
@@ -183,8 +188,9 @@ def measure_unit(
     encoded = {prompt.prompt_id: model.encode(prompt.text) for prompt in drawn}
     n_tokens = {prompt_id: len(ids) - 1 for prompt_id, ids in encoded.items()}
     usable = [(prompt_id, ids) for prompt_id, ids in encoded.items() if n_tokens[prompt_id] > 0]
-    first = tau_of(model, usable, batch_size, progress, tau=tau)
-    # One more pad column, so that shapes differ even where both runs go one by one.
+    first = tau_of(model, by_length(usable), batch_size, progress, tau=tau)
+    # In the drawn order reversed, so that neighbours and pads differ, and with one more pad column,
+    # so that shapes differ even where both runs go one by one.
     other_size = rerun_batch_size(batch_size)
     again = tau_of(model, usable[::-1], other_size, progress, extra_pads=1, tau=tau)
     n_channels = _OBSERVABLES[tau].n_channels

@@ -32,18 +32,21 @@ class Plant:
     method: str | None = None
     is_distilled: bool = False
     gaps: Sequence[float] | None = None  # of 20, logits
+    own_base: str | None = None  # another than its family's
+    tokenizer: str = "a" * 64  # of it and its base
 
     @property
     def base(self) -> str:
-        """Its family's base."""
-        return f"{self.family}-base"
+        """Its family's base, unless it has one of its own."""
+        return self.own_base or f"{self.family}-base"
 
 
 def plant(lake: Lake, plants: Sequence[Plant]) -> None:
     """Write all of them, and their bases, in one transaction."""
     tables: dict[str, list[dict[str, object]]] = {}
-    for family in dict.fromkeys(one.family for one in plants):
-        base = Plant(name=f"{family}-base", family=family, tau=[0.0] * N_VALUES, gaps=[0.0] * 20)
+    bases = dict.fromkeys((one.base, one.family, one.tokenizer) for one in plants)
+    for name, family, tokenizer in bases:
+        base = Plant(name, family, [0.0] * N_VALUES, gaps=[0.0] * 20, tokenizer=tokenizer)
         _add_model(tables, base)
     for one in plants:
         _add_model(tables, one)
@@ -63,7 +66,8 @@ def _put(tables: dict[str, list[dict[str, object]]], name: str, *rows: dict[str,
 
 
 def _add_model(tables: dict[str, list[dict[str, object]]], one: Plant) -> None:
-    _put(tables, "model", model(one.name, family=one.family, label=one.name))
+    own = {"family": one.family, "label": one.name, "tokenizer_sha256": one.tokenizer}
+    _put(tables, "model", model(one.name, **own))
     if one.method is not None:
         organism = {
             "model_id": one.name, "name": one.name, "method": one.method, "role": "derivative",

@@ -163,6 +163,25 @@ def test_another_family_has_no_say(home):
     assert structural.numbers["uniform_n_null"] == 42  # the comparison alone is over all
 
 
+def test_a_base_that_reads_other_tokens_is_calibrated_by_none_of_its_family(home):
+    rng = np.random.default_rng(2)
+    family = family_of("Alpha", rng, shift=100.0, n_null=45)
+    tau = np.mean([one.tau for one in family if one.is_distilled], axis=0)
+    gaps = np.mean([one.gaps for one in family if one.is_distilled], axis=0)
+    same, other = (
+        Plant(f"of-{base}", "Alpha", tau, gaps=gaps, own_base=f"{base}-base", tokenizer=t)
+        for base, t in (("same", "a" * 64), ("other", "b" * 64))
+    )
+    lake_of([*family, same, other])
+    assert judged("of-same", family="same")[0].label == "DISTILLED-LIKE"
+    found, _ = judged("of-other", family="other")
+    assert (found.label, found.exit_code) == ("UNCALIBRATED", 12)
+    for one in of_layers(found).values():
+        assert (one.label, one.n_null, one.numbers["n_distilled"]) == ("UNCALIBRATED", 0, 0)
+        assert one.numbers["n_left_out"] == len(family)
+    assert found.one("loudness").label == "unknown"
+
+
 def test_loudness_is_judged_by_the_non_distilled_of_all_families(planted):
     loudness = judged("along")[0].one("loudness")
     assert (loudness.label, loudness.n_null) == ("loud", 60)

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from tokenizers import pre_tokenizers
 
 from measure import models, sources
+from measure.gguf_header import quantisation
 from tests.conftest import EOS, N_TOKENS, SIZES
 
 # Rows to spare for the special tokens that transformers adds to a GGUF vocabulary.
@@ -43,8 +44,11 @@ def permuted(weights, n_heads):
 
 @pytest.fixture(scope="module")
 def gguf_file(model_folder, tmp_path_factory):
-    path = tmp_path_factory.mktemp("gguf") / "tiny.F32.gguf"
+    path = tmp_path_factory.mktemp("gguf") / "tiny-0.5B.gguf"
     writer = gguf.GGUFWriter(path, "llama")
+    writer.add_tags(["one", "two"])
+    writer.add_array("test.numbers", [1, 2, 3])
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_1)
     writer.add_context_length(512)
     writer.add_embedding_length(SIZES["hidden_size"])
     writer.add_block_count(SIZES["num_hidden_layers"])
@@ -79,11 +83,11 @@ def gguf_file(model_folder, tmp_path_factory):
 
 def test_a_gguf_file_gives_the_states_of_the_folder_with_its_weights(model_folder, gguf_file):
     source = sources.find(str(gguf_file))
-    assert (source.kind, source.label) == ("gguf", "tiny.F32")
+    assert (source.kind, source.label) == ("gguf", "tiny-0.5B")
     ours = models.load(source, device="cpu")
     theirs = models.load(sources.find(str(model_folder("llama", vocab_size=ROWS))), device="cpu")
     assert ours.card.family == "Llama" and ours.card.n_params == theirs.card.n_params
-    assert ours.card.weight_dtype == "GGUF F32"
+    assert ours.card.weight_dtype == "GGUF Q4_1"
     batch = theirs.pad([list(range(40, 80))])
     torch.testing.assert_close(
         ours.logits(ours.states(batch).after_norm),
@@ -97,3 +101,14 @@ def test_a_gguf_file_brings_its_own_tokenizer(gguf_file):
     ids, starts = model.encode_with_starts("xaby")
     assert [model.tokenizer.convert_ids_to_tokens(i) for i in ids][-3:] == ["x", "ab", "y"]
     assert starts[-3:] == [0, 1, 3]
+
+
+def test_the_quantisation_is_what_the_header_says(gguf_file, tmp_path):
+    assert quantisation(gguf_file) == "Q4_1"
+    whole = gguf_file.read_bytes()
+    cut, silent, newer = (tmp_path / name for name in ("cut", "silent", "newer"))
+    cut.write_bytes(whole[: whole.index(b"general.file_type")])
+    silent.write_bytes(whole.replace(b"general.file_type", b"general.file_kind"))
+    at = whole.index(b"general.file_type") + len(b"general.file_type") + 4
+    newer.write_bytes(whole[:at] + (999).to_bytes(4, "little") + whole[at + 4 :])
+    assert [quantisation(path) for path in (cut, silent, newer)] == [None] * 3

@@ -23,7 +23,7 @@ def model(model_id: str, **over: object) -> dict[str, object]:
         "hidden_size": 16,
         "vocab_size": 64,
         "weight_dtype": "bfloat16",
-        "tokenizer_sha256": None,
+        "tokenizer_sha256": "a" * 64,
         **over,
     }
 

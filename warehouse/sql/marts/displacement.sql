@@ -6,7 +6,7 @@
 -- base: label of that base
 -- recipe: class of its recipe, of a model of the zoo; null if unknown
 -- is_distilled: whether it learnt from a teacher's output; null if unknown
--- protocol: hash of all that two displacements must share to be compared
+-- protocol: hash of all that two displacements must share to be compared: measured alike, read with one tokenizer
 -- n_values: length of the vector
 -- n_failed: values of it that are null, since a prompt failed
 -- floor: noise of its norm: max(1e-4, eps_measured) in each seed; the centroid's floor, logits; null if unknown
@@ -31,8 +31,7 @@ structural as (
         dims.other_id as base_id,
         dims.other as base,
         'structural' as layer,
-        sha256(concat_ws('|', dims.protocol, list(distinct dims.seed order by dims.seed)))
-            as protocol,
+        concat_ws('|', dims.protocol, list(distinct dims.seed order by dims.seed)) as measured_by,
         count(*) as n_values,
         count(*) - count(dims.d) as n_failed,
         any_value(noise.floor) as floor,
@@ -53,7 +52,7 @@ functional as (
         compared.base_id,
         compared.base,
         'functional' as layer,
-        any_value(moved.protocol) as protocol,
+        any_value(moved.protocol) as measured_by,
         count(*) as n_values,
         0 as n_failed,
         any_value(compared.centroid_floor) as floor,
@@ -87,11 +86,15 @@ select
     both_layers.layer,
     organism.method as recipe,
     organism.is_distilled,
-    both_layers.protocol,
+    -- tokens of a prompt make its states: under other tokens they are other values
+    sha256(
+        concat_ws('|', both_layers.measured_by, coalesce(model.tokenizer_sha256, model.model_id))
+    ) as protocol,
     both_layers.n_values::integer as n_values,
     both_layers.n_failed::integer as n_failed,
     both_layers.floor,
     both_layers.displacement,
     both_layers.measured_at
 from both_layers
+inner join model on both_layers.base_id = model.model_id
 left join organism on both_layers.derivative_id = organism.model_id
