@@ -49,7 +49,7 @@ SHARES = {
     **_PAIR,
     "label": Heading("Label"),
     "share": Heading("Share", percent, "Of the distilled model's sentences that have a label"),
-    "ci_low_share": Heading("95 % from", percent, "2.5 % of 10,000 resamples of the problems"),
+    "ci_low_share": Heading("95 % from", percent, "2.5 % of 10,000 resamples of the questions"),
     "ci_high_share": Heading("to", percent, "97.5 %"),
     "null_share": Heading("Null", percent, "The same label on the base's own sentences"),
     "control_share": Heading(
@@ -57,13 +57,13 @@ SHARES = {
     ),
     "n_sentences": Heading("Sentences with it", "{:,.0f}".format),
     "n_all": Heading("of", "{:,.0f}".format),
-    "n_questions": Heading("Problems, n", "{:,.0f}".format, "The unit of the bootstrap"),
+    "n_questions": Heading("Questions, n", "{:,.0f}".format, "The unit of the bootstrap"),
     "prompt_set": Heading("Set of problems"),
     "measured_at": Heading("Measured", instant),
 }
 POSITIONS = {
     "label": Heading("Label"),
-    "place": Heading("Place", "{:.0f}".format, "Number of the sentence, or of 20 parts, from 0"),
+    "place": Heading("Place", "{:.0f}".format, "Number of the sentence, or of 20 parts"),
     "answer": Heading("Answer"),
     "share": Heading("Share", percent),
     "ci_low_share": Heading("95 % from", percent, "Wilson, which takes sentences for independent"),
@@ -72,15 +72,14 @@ POSITIONS = {
     "n_all": Heading("of", "{:,.0f}".format),
 }
 AREAS = {
-    **_PAIR,
     "label": Heading("Label"),
-    "kind": Heading("Kind", None, "Over all rollouts, or within problems with both outcomes"),
+    "kind": Heading("Kind", None, "Over all rollouts, or within questions"),
     "area": Heading("Area", signed, "Sum over positions of the share in right less in wrong ones"),
-    "ci_low_area": Heading("95 % from", signed, "2.5 % of 10,000 resamples of the problems"),
+    "ci_low_area": Heading("95 % from", signed, "2.5 % of 10,000 resamples of the questions"),
     "ci_high_area": Heading("to", signed, "97.5 %"),
     "n_positions": Heading("Positions", "{:.0f}".format),
-    "n_questions": Heading("Problems, n", "{:.0f}".format),
-    "correctness": Heading("Verdict"),
+    "n_questions": Heading("Questions, n", "{:.0f}".format),
+    "correctness": Heading("Verdict", width=150),
     "reason": Heading("Why there is none"),
 }
 SENTENCES = {

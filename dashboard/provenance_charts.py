@@ -91,7 +91,7 @@ def breakdown(pairs: pl.DataFrame, shares: pl.DataFrame) -> alt.LayerChart:
             "transfer": "Verdict", "transfer_reasons": "Because", "prompt_set": "Problems",
             "measurement_id": "Measurement",
         },
-        Q={"n_sentences": "Sentences with it", "n_all": "of", "n_questions": "Problems, n"},
+        Q={"n_sentences": "Sentences with it", "n_all": "of", "n_questions": "Questions, n"},
     )  # fmt: skip
     colours = alt.Color(
         "label:N",
@@ -114,7 +114,7 @@ def breakdown(pairs: pl.DataFrame, shares: pl.DataFrame) -> alt.LayerChart:
         found = teacher.filter(pl.col("rollouts_of") == whose)
         layers += _beneath(_with_missing(found, pairs, names, whose), y, tip, _UNDER * (line + 1))
     title = alt.Title(
-        "Where the sentences of each distilled model come from",
+        "Where the sentences come from",
         subtitle=f"n = {pairs.height} pairs; measured" if pairs.height != 1 else "n = 1 pair",
         offset=34,
     )
@@ -185,7 +185,9 @@ def position(rows: pl.DataFrame, label: str, counted_by: str) -> alt.LayerChart:
             interval=_interval("share", percent),
         )
     )
-    last = drawn.filter(pl.col("place") == pl.col("place").max())
+    last = drawn.filter(pl.col("place") == pl.col("place").max()).with_columns(
+        is_above=pl.col("share").rank("ordinal") > 1  # names of the two lines, clear of each other
+    )
     ends = (drawn["x"].min(), drawn["x"].max())
     low, high = (float(cast(float, end)) if end is not None else 0.0 for end in ends)
     room = 0.14 * max(high - low, 1)
@@ -196,7 +198,12 @@ def position(rows: pl.DataFrame, label: str, counted_by: str) -> alt.LayerChart:
         axis=alt.Axis(tickMinStep=1, tickCount=8, format="d", grid=False),
     )
     share = alt.Scale(domain=[0, 1])
-    y = alt.Y("share:Q", title=None, scale=share, axis=alt.Axis(format=".0%", tickCount=3))
+    y = alt.Y(
+        "share:Q",
+        title=None,
+        scale=share,
+        axis=alt.Axis(format=".0%", tickCount=3, labelFlush=False),
+    )
     tip = tooltips(
         N={"label": "Label", "outcome": "Answer", "said": "Share", "interval": "95 % interval"},
         Q={"x": "Position", "n_label": "Sentences with it", "n_all": "of"},
@@ -213,9 +220,13 @@ def position(rows: pl.DataFrame, label: str, counted_by: str) -> alt.LayerChart:
             alt.Chart(mine)
             .mark_point(color=colour, filled=is_correct, size=55, strokeWidth=1.6, opacity=1)
             .encode(x, y, tooltip=tip),
-            alt.Chart(last.filter(pl.col("is_correct") == is_correct))
-            .mark_text(align="left", dx=8, dy=-7 if is_correct else 8, text=outcome).encode(x, y),
         ]  # fmt: skip
+    layers += [
+        alt.Chart(last.filter(pl.col("is_above") == is_above))
+        .mark_text(align="left", dx=8, dy=-8 if is_above else 8)
+        .encode(x, y, text="outcome:N")
+        for is_above in (True, False)
+    ]
     title = alt.Title(f"{LETTERS[label]}  {label}, share of sentences")
     chart = cast(alt.LayerChart, alt.layer(*layers))
     return chart.properties(height=210, width="container", title=title)
@@ -252,7 +263,7 @@ def areas(rows: pl.DataFrame) -> alt.LayerChart:
             "label": "Label", "kind": "Kind", "said": "Area, positions × share",
             "interval": "95 % interval", "correctness": "Verdict", "measurement_id": "Measurement",
         },
-        Q={"n_positions": "Positions", "n_questions": "Problems, n", "area": "Exact"},
+        Q={"n_positions": "Positions", "n_questions": "Questions, n", "area": "Exact"},
     )  # fmt: skip
     layers: list[alt.Chart] = [
         alt.Chart(pl.DataFrame({"x": [0.0]})).mark_rule(color=GREY, strokeDash=[4, 3])

@@ -55,11 +55,18 @@ def choose_pair(shown: pl.DataFrame, known: pl.DataFrame) -> dict[str, Any]:
 def show(pair: dict[str, Any]) -> None:
     """The rollouts of a pair to choose from, and the chosen one."""
     asked = address.asked(ADDRESS)
-    whose = _choose_whose()
+    with st.container(horizontal=True):
+        whose = _choose_whose()
+        labels = st.pills(
+            "With a sentence of", LABELS, selection_mode="multi", key="label", bind="query-params"
+        )
+        outcomes = st.pills(
+            "Answer", list(_OUTCOMES), selection_mode="multi", key="answer", bind="query-params"
+        )
     rollouts = mart(
         "provenance_rollout", measurement_id=pair["measurement_id"], rollouts_of=whose
     ).sort("problem_id", "sample")
-    found = _filtered(rollouts)
+    found = _filtered(rollouts, labels, outcomes)
     options = {f"{row['problem_id']}/{row['sample']}": row for row in found.iter_rows(named=True)}
     if asked and asked.keys() & _ROLLOUT.keys():
         named = address.matching(rollouts, asked, _ROLLOUT)
@@ -94,15 +101,8 @@ def _choose_whose() -> str:
     )  # fmt: skip
 
 
-def _filtered(rollouts: pl.DataFrame) -> pl.DataFrame:
+def _filtered(rollouts: pl.DataFrame, labels: list[str], outcomes: list[str]) -> pl.DataFrame:
     """The rollouts that have a sentence of a chosen label, and a chosen outcome."""
-    with st.container(horizontal=True):
-        labels = st.pills(
-            "With a sentence of", LABELS, selection_mode="multi", key="label", bind="query-params"
-        )
-        outcomes = st.pills(
-            "Answer", list(_OUTCOMES), selection_mode="multi", key="answer", bind="query-params"
-        )
     if labels:
         has_one = (pl.col(f"n_{label.lower()}") > 0 for label in labels)
         rollouts = rollouts.filter(pl.any_horizontal(has_one))

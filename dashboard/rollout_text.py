@@ -30,7 +30,8 @@ STYLE = (
 .cx-text {white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2; max-width: 46rem}
 .cx-text span, .cx-key span {unicode-bidi: isolate}
 .cx-key {display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; line-height: 1.6}
-.cx-s {border-bottom: 3px solid transparent; border-radius: 2px; padding-bottom: 1px}
+.cx-s {border-bottom: 3px solid transparent; border-radius: 2px; padding-bottom: 1px;
+  margin-right: .15em}
 .cx-s:hover, .cx-s:focus {outline: 2px solid currentColor; outline-offset: 1px}
 .cx-none {opacity: .65}
 .cx-l {display: inline-block; min-width: 1.15em; margin-right: .25em; padding: 0 .2em;

@@ -1,7 +1,9 @@
 """Numbers, times and sentences as the pages say them."""
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 
@@ -154,23 +156,26 @@ def share_from_teacher(pairs: pl.DataFrame, now: datetime | None = None) -> str:
     """Which distilled model writes most like its teacher, in a sentence, by `provenance`."""
     verdicts = dict(pairs["transfer"].value_counts().iter_rows())
     said = [f"{n} {word}" for word in TRANSFER if (n := verdicts.get(word))]
-    counted = (
-        f"{count(pairs.height, 'pair')}: {', '.join(said)}; measured {ago(newest(pairs), now)}"
-    )
+    counted = f"{count(pairs.height, 'pair')}: {', '.join(said)}; "
+    counted += f"measured {ago(newest(pairs), now)}."
     found = pairs.filter(pl.col("transfer") == TRANSFER[0]).sort("teacher_share", descending=True)
     if found.is_empty():
-        return f"Of none can it be said that it writes like its teacher. {counted}."
-    first = found.row(0, named=True)
-    teacher, student = escaped(first["teacher"]), escaped(first["student"])
+        return f"Of none can it be said that it writes like its teacher. {counted}"
+    return f"{share_of_pair(found.row(0, named=True))} {counted}"
+
+
+def share_of_pair(pair: Mapping[str, Any]) -> str:
+    """How much a distilled model writes like its teacher, beside what that share is without it."""
+    teacher, student = escaped(pair["teacher"]), escaped(pair["student"])
     sentence = (
-        f"**{escaped(first['distilled'])}**: {percent(first['teacher_share'])} of its sentences "
-        f"are likelier under its teacher {teacher} than under {student}, the base it was made "
-        f"from. Of that base's own sentences {percent(first['null_share'])} are"
+        f"**{escaped(pair['distilled'])}**: {percent(pair['teacher_share'])} of its sentences "
+        f"are likelier under {teacher}, its teacher, than under {student}, the base it was made "
+        f"from. Of that base's own sentences {percent(pair['null_share'])} are"
     )
-    if first["control_share"] is not None:
-        control = escaped(first["control"] or "an unrelated model")
-        sentence += f"; with {control} as a wrong teacher {percent(first['control_share'])}"
-    if first["is_stable"] is False:
+    if pair["control_share"] is not None:
+        control = escaped(pair["control"] or "an unrelated model")
+        sentence += f"; with {control} as a wrong teacher {percent(pair['control_share'])}"
+    if pair["is_stable"] is False:
         sentence += "; at other thresholds its labels change much"
-    n = f"{count(first['n_sentences'], 'sentence')} of {count(first['n_rollouts'], 'rollout')}"
-    return f"{sentence}. n = {n}. {counted}."
+    n = f"{count(pair['n_sentences'], 'sentence')} of {count(pair['n_rollouts'], 'rollout')}"
+    return f"{sentence}. n = {n}."

@@ -15,10 +15,10 @@ from dashboard.words import (
     newest,
     number,
     share_from_teacher,
-    span,
+    share_of_pair,
 )
 
-VIEWS = ("Breakdown", "By position", "Right or wrong", "Reader")
+VIEWS = ("Breakdown", "Position", "Correctness", "Reader")
 COUNTED_BY = {"sentence": "number of the sentence", "share": "share of the rollout"}
 MOST_SHOWN = 12  # pairs with a card
 CHIPS = {
@@ -75,17 +75,20 @@ def main() -> None:
         pl.col("teacher_share").max().over("family"), "family", "teacher_share",
         descending=[True, False, True], nulls_last=True,
     )  # fmt: skip
-    answer.markdown(share_from_teacher(shown), help=f"Newest measurement: {instant(newest(shown))}")
     if view == "Breakdown":
+        measured = f"Newest measurement: {instant(newest(shown))}"
+        answer.markdown(share_from_teacher(shown), help=measured)
         breakdown(shown)
         address.write({}, reader.ADDRESS)
     else:
         pair = reader.choose_pair(shown, pairs)
+        measured = f"Measured {instant(pair['measured_at'])}"
+        answer.markdown(f"{share_of_pair(pair)} {verdict(pair, 'transfer')}", help=measured)
         if view == "Reader":
             reader.show(pair)
         else:
             address.write(reader.address_of(pair), reader.ADDRESS)
-            (positions if view == "By position" else correctness)(pair)
+            (positions if view == "Position" else correctness)(pair)
     live.copy_link()
     with st.expander("How this is measured"):
         st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
@@ -104,7 +107,8 @@ def breakdown(pairs: pl.DataFrame) -> None:
         "a line. Thin bars: the share of Teacher that is no sign of distillation, on the base's "
         "own sentences (null) and with an unrelated model in the teacher's place. A pale row: not "
         "enough to decide. n = "
-        f"{span(*n)} problems for each share, the unit of its interval. Every value is measured."
+        f"{'–'.join(dict.fromkeys(f'{end:,}' for end in n))} questions for each share, which its "
+        "interval resamples. Every value is measured."
     )
     for pair in pairs.head(MOST_SHOWN).iter_rows(named=True):
         card(pair)
@@ -112,14 +116,17 @@ def breakdown(pairs: pl.DataFrame) -> None:
         st.caption(f"and {count(pairs.height - MOST_SHOWN, 'more pair')}, all in provenance.csv")
     st.subheader("The numbers")
     own = shares.filter(pl.col("rollouts_of") == "distilled")
-    order = pl.col("label").replace_strict(
-        {label: i for i, label in enumerate(provenance_charts.LABELS)}, default=9
-    )
-    tables.show(own.sort("family", "distilled", "teacher", order, "label"), headings.SHARES)
+    tables.show(own.sort("family", "distilled", "teacher", label_order()), headings.SHARES)
     st.caption("boosted_up, between and suppressed are kinds of Boosted, counted there already.")
     with st.container(horizontal=True):
         tables.download(pairs, "provenance")
         tables.download(shares, "provenance_breakdown")
+
+
+def label_order() -> pl.Expr:
+    """The order of the labels everywhere; the kinds of Boosted come last."""
+    places = {label: i for i, label in enumerate(provenance_charts.LABELS)}
+    return pl.col("label").replace_strict(places, default=len(places))
 
 
 def card(pair: dict[str, Any]) -> None:
@@ -129,8 +136,8 @@ def card(pair: dict[str, Any]) -> None:
             f"**{escaped(pair['distilled'])}** on {escaped(pair['student'])}, "
             f"teacher {escaped(pair['teacher'])}"
         )
-        st.caption(verdict(pair, "transfer"))
-        st.caption(verdict(pair, "correctness"))
+        st.markdown(verdict(pair, "transfer"))
+        st.markdown(verdict(pair, "correctness"))
         facts = [
             f"{count(pair['n_sentences'], 'sentence')} of {count(pair['n_rollouts'], 'rollout')} "
             f"({pair['n_correct']:,} right, {pair['n_incorrect']:,} wrong, "
@@ -149,7 +156,7 @@ def verdict(pair: dict[str, Any], of: Literal["transfer", "correctness"]) -> str
     tone, icon = CHIPS[pair[of]]
     what = {"transfer": "teacher", "correctness": "right answers"}[of]
     reasons = escaped(pair[f"{of}_reasons"])
-    return f":{tone}-badge[:material/{icon}: {what}: {pair[of]}] {reasons}"
+    return f":{tone}-badge[:material/{icon}: {what}: {pair[of]}] :small[{reasons}]"
 
 
 def _stability(pair: dict[str, Any]) -> str:
@@ -194,7 +201,9 @@ def positions(pair: dict[str, Any]) -> None:
     )
     st.subheader("The numbers")
     answer = pl.col("is_correct").replace_strict(provenance_charts.OUTCOMES, return_dtype=pl.String)
-    ordered = rows.with_columns(answer=answer).sort("label", "place", "answer")
+    ordered = rows.with_columns(pl.col("place") + 1, answer=answer).sort(
+        label_order(), "place", "answer"
+    )
     tables.show(ordered, headings.POSITIONS)
     tables.download(rows, "provenance_position")
 
@@ -203,7 +212,8 @@ def correctness(pair: dict[str, Any]) -> None:
     """How much more of each label right answers have, raw and within questions."""
     rows = mart("provenance_correctness", measurement_id=pair["measurement_id"])
     st.markdown(verdict(pair, "correctness"))
-    missing = rows.filter(pl.col("area").is_null()).select("kind", "reason").unique()
+    is_news = pl.col("area").is_null() & pl.col("reason").ne_missing(pair["correctness_reasons"])
+    missing = rows.filter(is_news).select("kind", "reason").unique()
     for kind, reason in missing.sort("kind").iter_rows():
         what = {"raw": "over all rollouts", "within": "within questions"}[kind]
         st.markdown(f"No area {what}: {escaped(reason or 'no reason was recorded')}.")
@@ -212,17 +222,23 @@ def correctness(pair: dict[str, Any]) -> None:
         live.draw(provenance_charts.areas(rows))
         n = found.select("kind", "n_positions", "n_questions").unique().sort("kind").iter_rows()
         said = "; ".join(
-            f"{kind}: {count(n_positions, 'position')}, {count(n_questions, 'problem')}"
+            f"{kind}: {count(n_positions, 'position')}, {count(n_questions, 'question')}"
             for kind, n_positions, n_questions in n
         )
         st.caption(
             "Area: sum over sentence positions of the label's share in right answers less in wrong "
             "ones; 1 is one whole sentence more. □ raw, over all rollouts: it also shows how hard "
-            "the problems are. ● within questions that have both: it does not. Line: 95 % "
-            f"interval, problems resampled. n, {said}."
+            "the questions are. ● within questions that have both: it does not. Line: 95 % "
+            f"interval, questions resampled. n, {said}."
         )
     st.subheader("The numbers")
-    tables.show(rows.sort("kind", "label"), headings.AREAS)
+    tables.show(
+        rows.sort(
+            "kind",
+            label_order(),
+        ),
+        headings.AREAS,
+    )
     tables.download(rows, "provenance_correctness")
 
 
