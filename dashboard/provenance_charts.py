@@ -210,7 +210,7 @@ def position(rows: pl.DataFrame, label: str, counted_by: str) -> alt.LayerChart:
     )
     colour = LABEL_COLOURS[label]
     layers: list[alt.Chart] = []
-    for is_correct, outcome in OUTCOMES.items():
+    for is_correct in OUTCOMES:
         mine = drawn.filter(pl.col("is_correct") == is_correct)
         dash = [] if is_correct else [5, 4]
         layers += [
@@ -250,7 +250,7 @@ def areas(rows: pl.DataFrame) -> alt.LayerChart:
     )
     x = alt.X(
         "area:Q",
-        title="Area: wrong answers have more ← 0 → right answers have more",
+        title="Area, right less wrong answers",
         axis=alt.Axis(tickCount=5),
     )
     colours = alt.Color(

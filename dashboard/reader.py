@@ -18,7 +18,7 @@ _PAIR = {  # what the address calls each, and the columns it may equal
 }
 _ROLLOUT = {"problem_id": ("problem_id",), "sample": ("sample",)}
 ADDRESS = (*_PAIR, *_ROLLOUT)
-_WHOSE = {"distilled": "the distilled model's", "student": "the base's own (null)"}
+_WHOSE = ("distilled", "student")
 _OUTCOMES = {"right": True, "wrong": False, "unchecked": None}
 MOST_SENTENCES = 300  # drawn at once
 _ENDED = {
@@ -94,9 +94,9 @@ def show(pair: dict[str, Any]) -> None:
 def _choose_whose() -> str:
     asked = st.query_params.get("rollouts_of")
     if asked is not None and asked not in _WHOSE:
-        st.markdown(f"rollouts_of can be {' or '.join(_WHOSE)}, not {escaped(asked)}.")
+        _say_unknown({"rollouts_of": asked}, ("rollouts_of",))
     return st.segmented_control(
-        "Whose rollouts", list(_WHOSE), format_func=_WHOSE.__getitem__, default="distilled",
+        "Rollouts of the distilled model, or of its base (null)", _WHOSE, default=_WHOSE[0],
         required=True, key="rollouts_of", bind="query-params",
     )  # fmt: skip
 

@@ -42,7 +42,8 @@ STYLE = (
   position: fixed; z-index: 1000; left: 50%; bottom: 1rem; transform: translateX(-50%);
   width: max-content; max-width: calc(100vw - 2rem); box-sizing: border-box; padding: .5rem .8rem;
   border: 1px solid #8A8F94; border-radius: 6px; background: #1d2329; color: #fff;
-  font: 400 .875rem/1.5 ui-sans-serif, system-ui, sans-serif; text-align: left}
+  font-size: .875rem; font-weight: 400; line-height: 1.5; text-align: left;
+  pointer-events: none}
 """
     + "\n".join(
         f".cx-{label} {{border-bottom: 3px {_LINES[label]} {colour}; background: {colour}2b}}\n"
@@ -94,12 +95,12 @@ def _says(row: Mapping[str, Any]) -> str:
         first += f" ({row['boosted'].replace('_', ' ')})"
     if row["reason"]:
         first += f": {row['reason']}"
-    of_models = (f"{whose} {number(row[f'p_{whose}'])}" for whose in _MODELS)
+    of_models = (f"{name} {number(row[column])}" for name, column in _MODELS.items())
     place = "" if row["rel_pos"] is None else f", {percent(row['rel_pos'])} into the rollout"
     return f"Sentence {row['sentence'] + 1}{place} · {first}\nprobability: {' · '.join(of_models)}"
 
 
-_MODELS = ("teacher", "student", "distilled")
+_MODELS = {"teacher": "p_teacher", "base": "p_student", "distilled": "p_distilled"}
 
 
 def _letter(label: str) -> str:

@@ -19,7 +19,6 @@ from dashboard.words import (
 )
 
 VIEWS = ("Breakdown", "Position", "Correctness", "Reader")
-COUNTED_BY = {"sentence": "number of the sentence", "share": "share of the rollout"}
 MOST_SHOWN = 12  # pairs with a card
 CHIPS = {
     "TRANSFERS": ("blue", "check"),
@@ -170,9 +169,8 @@ def _stability(pair: dict[str, Any]) -> str:
 def positions(pair: dict[str, Any]) -> None:
     """How each label's share runs along the rollouts, for right and for wrong answers."""
     counted_by = st.segmented_control(
-        "Position counted by",
-        list(COUNTED_BY),
-        format_func=COUNTED_BY.__getitem__,
+        "Position: number of the sentence, or share of the rollout",
+        ["sentence", "share"],
         default="sentence",
         required=True,
         key="counted_by",
@@ -201,9 +199,8 @@ def positions(pair: dict[str, Any]) -> None:
     )
     st.subheader("The numbers")
     answer = pl.col("is_correct").replace_strict(provenance_charts.OUTCOMES, return_dtype=pl.String)
-    ordered = rows.with_columns(pl.col("place") + 1, answer=answer).sort(
-        label_order(), "place", "answer"
-    )
+    ordered = rows.with_columns(pl.col("place") + 1, answer=answer)
+    ordered = ordered.sort(label_order(), "place", "answer")
     tables.show(ordered, headings.POSITIONS)
     tables.download(rows, "provenance_position")
 
