@@ -4,6 +4,7 @@ Rows carry their name above themselves, inside the plot: a long name costs no wi
 """
 
 import re
+from collections.abc import Callable
 from typing import cast
 
 import altair as alt
@@ -114,8 +115,8 @@ def scars(scar: pl.DataFrame, seeds: pl.DataFrame) -> alt.LayerChart:
         .with_columns(
             x=pl.max_horizontal("x_eps_pub", pl.lit(LOWEST)),
             says=pl.format("seed {}", "seed"),
-            x_eps=_said("x_eps_pub"),
-            x_meas=_said("x_eps_meas"),
+            x_eps=said("x_eps_pub"),
+            x_meas=said("x_eps_meas"),
         )
     )
     ranges = scar.select(
@@ -136,7 +137,7 @@ def scars(scar: pl.DataFrame, seeds: pl.DataFrame) -> alt.LayerChart:
         axis=alt.Axis(values=[1, 10, 100, 1_000, 10_000, 100_000], format=",", tickCount=6),
     )
     y = _rows(names)
-    by_seed = _tooltip(
+    by_seed = tooltips(
         N={
             "derivative": "Derivative", "from_model": "From", "other": "To", "seed": "Seed",
             "x_eps": "Distance, × ε", "x_meas": "Distance, × measured ε",
@@ -179,7 +180,7 @@ def families(scar: pl.DataFrame) -> alt.LayerChart:
             ),
             colour=pl.col("family").map_elements(colour, return_dtype=pl.String, skip_nulls=False),
             x=pl.max_horizontal("median_non_max_x_eps", pl.lit(LOWEST)),
-            said=_said("median_non_max_x_eps"),
+            said=said("median_non_max_x_eps"),
         )
         .sort("family", pl.col("kind").cast(pl.Enum(list(_KINDS.values()))))
         .with_columns(n=pl.len().over("family", "kind"))
@@ -193,7 +194,7 @@ def families(scar: pl.DataFrame) -> alt.LayerChart:
         axis=alt.Axis(values=[1, 10, 100, 1_000, 10_000, 100_000], format=",", tickCount=6),
     )
     y = _rows(names)
-    tooltip = _tooltip(
+    tooltip = tooltips(
         N={
             "derivative": "Derivative", "method": "Recipe", "kind": "Known as", "base": "From",
             "said": "Median distance, × ε", "structural_status": "Against its floor",
@@ -221,8 +222,8 @@ def distances(functional: pl.DataFrame, measure: str, names: dict[str, str]) -> 
         row=pl.col("derivative_id").replace_strict(names, default=None),
         colour=pl.col("family").map_elements(colour, return_dtype=pl.String, skip_nulls=False),
         opacity=_opacity(status),
-        said=_said(value), floor_said=_said(f"{measure}_floor"),
-        interval=pl.format("{} to {}", _said(f"ci_low_{value}"), _said(f"ci_high_{value}")),
+        said=said(value), floor_said=said(f"{measure}_floor"),
+        interval=pl.format("{} to {}", said(f"ci_low_{value}"), said(f"ci_high_{value}")),
     )  # fmt: skip
     own = rows.filter(pl.col("role") == "derivative")
     strangers = rows.filter(pl.col("role").is_in(["reference", "shared_comparator"]))
@@ -233,7 +234,7 @@ def distances(functional: pl.DataFrame, measure: str, names: dict[str, str]) -> 
         axis=alt.Axis(tickCount=5),
     )
     y = _rows(names)
-    tooltip = _tooltip(
+    tooltip = tooltips(
         N={
             "derivative": "Derivative", "base": "From", "other": "To", "said": f"{title}, logits",
             "interval": "95 % interval", "floor_said": "Floor, logits", "n_prompts": "Prompts",
@@ -269,7 +270,7 @@ def course(units: pl.DataFrame, n_units: int) -> alt.Chart:
         .encode(
             alt.X("committed_at:T", axis=None),
             alt.Y("n_units_done:Q", axis=None, scale=alt.Scale(domain=[0, max(n_units, 1)])),
-            tooltip=_tooltip(
+            tooltip=tooltips(
                 N={"unit": "Unit"}, Q={"n_units_done": "Units done", "duration_s": "Took, s"}
             ),
         )
@@ -283,7 +284,7 @@ def _sized(layers: object, title: alt.Title, n_rows: int) -> alt.LayerChart:
     return cast(alt.LayerChart, layers).properties(height=height, width="container", title=title)
 
 
-def _tooltip(**titles: dict[str, str]) -> list[alt.Tooltip]:
+def tooltips(**titles: dict[str, str]) -> list[alt.Tooltip]:
     """Fields with their titles, by Vega-Lite's type of them: N as text, Q as numbers."""
     return [
         alt.Tooltip(f"{field}:{kind}", title=title)
@@ -308,7 +309,7 @@ def _floor(ranges: pl.DataFrame, y: alt.Y) -> tuple[alt.Chart, ...]:
     """A band in each row up to its floor: 1 epsilon, or the pair's own noise if that is larger."""
     rows = alt.Chart(ranges.with_columns(edge=pl.lit(LEFT_EDGE)))
     floor = alt.X("floor:Q")
-    tip = _tooltip(Q={"floor": "Floor, × ε"})
+    tip = tooltips(Q={"floor": "Floor, × ε"})
     noisy = alt.Chart(ranges.filter(pl.col("floor") > 1))
     return (
         rows.mark_bar(height=_BAND, color=GREY, opacity=_FAINT).encode(
@@ -340,8 +341,9 @@ def _opacity(status: str) -> pl.Expr:
     return pl.when(pl.col(status) == NOT_INTERPRETABLE).then(PALE).otherwise(FULL)
 
 
-def _said(column: str) -> pl.Expr:
-    return pl.col(column).map_elements(number, return_dtype=pl.String, skip_nulls=False)
+def said(column: str, says: Callable[[float | None], str] = number) -> pl.Expr:
+    """A column as it reads: in three digits, a dash where it is not known."""
+    return pl.col(column).map_elements(says, return_dtype=pl.String, skip_nulls=False)
 
 
 def _n_said(scar: pl.DataFrame) -> str:

@@ -1,7 +1,7 @@
 """What the columns of the tables mean."""
 
 from dashboard.tables import Heading
-from dashboard.words import duration, instant, number
+from dashboard.words import duration, instant, number, percent, signed
 
 SUMMARY = {
     "family": Heading("Family"),
@@ -38,4 +38,58 @@ RUNS = {
     "device": Heading("Device"),
     "host": Heading("Host"),
     "last_unit_at": Heading("Completed", instant),
+}
+
+_PAIR = {
+    "family": Heading("Family"),
+    "distilled": Heading("Distilled", width=190),
+    "teacher": Heading("Teacher", width=150),
+}
+SHARES = {
+    **_PAIR,
+    "label": Heading("Label"),
+    "share": Heading("Share", percent, "Of the distilled model's sentences that have a label"),
+    "ci_low_share": Heading("95 % from", percent, "2.5 % of 10,000 resamples of the questions"),
+    "ci_high_share": Heading("to", percent, "97.5 %"),
+    "null_share": Heading("Null", percent, "The same label on the base's own sentences"),
+    "control_share": Heading(
+        "Wrong teacher", percent, "The same with an unrelated model in the teacher's place"
+    ),
+    "n_sentences": Heading("Sentences with it", "{:,.0f}".format),
+    "n_all": Heading("of", "{:,.0f}".format),
+    "n_questions": Heading("Questions, n", "{:,.0f}".format, "The unit of the bootstrap"),
+    "prompt_set": Heading("Set of problems"),
+    "measured_at": Heading("Measured", instant),
+}
+POSITIONS = {
+    "label": Heading("Label"),
+    "place": Heading("Place", "{:.0f}".format, "Number of the sentence, or of 20 parts"),
+    "answer": Heading("Answer"),
+    "share": Heading("Share", percent),
+    "ci_low_share": Heading("95 % from", percent, "Wilson, which takes sentences for independent"),
+    "ci_high_share": Heading("to", percent),
+    "n_label": Heading("Sentences with it", "{:,.0f}".format),
+    "n_all": Heading("of", "{:,.0f}".format),
+}
+AREAS = {
+    "label": Heading("Label"),
+    "kind": Heading("Kind", None, "Over all rollouts, or within questions"),
+    "area": Heading("Area", signed, "Sum over positions of the share in right less in wrong ones"),
+    "ci_low_area": Heading("95 % from", signed, "2.5 % of 10,000 resamples of the questions"),
+    "ci_high_area": Heading("to", signed, "97.5 %"),
+    "n_positions": Heading("Positions", "{:.0f}".format),
+    "n_questions": Heading("Questions, n", "{:.0f}".format),
+    "correctness": Heading("Verdict", width=150),
+    "reason": Heading("Why there is none"),
+}
+SENTENCES = {
+    "number": Heading("Sentence", "{:,.0f}".format),
+    "label4": Heading("Label"),
+    "text": Heading("Text", width=360),
+    "p_teacher": Heading("Teacher", number, "Geometric mean probability of a token, 0 to 1"),
+    "p_student": Heading("Base", number, "The same under the base"),
+    "p_distilled": Heading("Distilled", number, "The same under the distilled model"),
+    "boosted": Heading("Kind of Boosted"),
+    "n_tokens_student": Heading("Tokens", "{:,.0f}".format, "Of the base"),
+    "reason": Heading("Why it has no label"),
 }

@@ -1,13 +1,16 @@
 """Numbers, times and sentences as the pages say them."""
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 
 MISSING = "–"
 ABOVE = "above its floor"
 NOT_INTERPRETABLE = "not interpretable"
+TRANSFER = ("TRANSFERS", "DOES NOT TRANSFER", "NOT ENOUGH")  # verdicts of the mart `provenance`
 _MINUS = "\N{MINUS SIGN}"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -28,6 +31,16 @@ def number(value: float | None) -> str:
         decimals = 2 - math.floor(math.log10(float(f"{size:.2e}")))
         text = f"{size:.{decimals}f}"
     return (_MINUS if value < 0 else "") + text
+
+
+def percent(share: float | None) -> str:
+    """A share of 0 to 1 in three significant digits: 92.2 %, 0.627 %, 0 %."""
+    return MISSING if share is None or math.isnan(share) else f"{number(100 * share)}\u00a0%"
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign: +0.218, −0.0970; 0 has none."""
+    return f"+{number(value)}" if value is not None and value > 0 else number(value)
 
 
 def span(low: float | None, high: float | None) -> str:
@@ -137,3 +150,32 @@ def progress_of_runs(runs: pl.DataFrame, now: datetime | None = None) -> str:
     ]
     last = runs.select(pl.max_horizontal("started_at", "last_unit_at", "ended_at").max()).item()
     return f"{first}; {', '.join(rest) or 'none finished yet'}. Last sign of life {ago(last, now)}."
+
+
+def share_from_teacher(pairs: pl.DataFrame, now: datetime | None = None) -> str:
+    """Which distilled model writes most like its teacher, in a sentence, by `provenance`."""
+    verdicts = dict(pairs["transfer"].value_counts().iter_rows())
+    said = [f"{n} {word}" for word in TRANSFER if (n := verdicts.get(word))]
+    counted = f"{count(pairs.height, 'pair')}: {', '.join(said)}; "
+    counted += f"measured {ago(newest(pairs), now)}."
+    found = pairs.filter(pl.col("transfer") == TRANSFER[0]).sort("teacher_share", descending=True)
+    if found.is_empty():
+        return f"Of none can it be said that it writes like its teacher. {counted}"
+    return f"{share_of_pair(found.row(0, named=True))} {counted}"
+
+
+def share_of_pair(pair: Mapping[str, Any]) -> str:
+    """How much a distilled model writes like its teacher, beside what that share is without it."""
+    teacher, student = escaped(pair["teacher"]), escaped(pair["student"])
+    sentence = (
+        f"**{escaped(pair['distilled'])}**: {percent(pair['teacher_share'])} of its sentences "
+        f"are likelier under {teacher}, its teacher, than under {student}, the base it was made "
+        f"from. Of that base's own sentences {percent(pair['null_share'])} are"
+    )
+    if pair["control_share"] is not None:
+        control = escaped(pair["control"] or "an unrelated model")
+        sentence += f"; with {control} as a wrong teacher {percent(pair['control_share'])}"
+    if pair["is_stable"] is False:
+        sentence += "; at other thresholds its labels change much"
+    n = f"{count(pair['n_sentences'], 'sentence')} of {count(pair['n_rollouts'], 'rollout')}"
+    return f"{sentence}. n = {n}."

@@ -35,6 +35,13 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "family_calibration": ("structural", "template_distance"),
     "cross_layer": ("structural", "template_distance"),
     "claim": (),
+    **dict.fromkeys(
+        (
+            "provenance", "provenance_breakdown", "provenance_position", "provenance_correctness",
+            "provenance_rollout", "sentence",
+        ),  # fmt: skip
+        ("provenance",),
+    ),
     "published": (),  # changes with the code alone
 }
 _SHOW_VERDICTS = ("triangle", "cross_layer", "claim")
