@@ -23,7 +23,8 @@ SQL_OF = {
     float: {"DOUBLE"},
     str: {"VARCHAR"},
     bool: {"BOOLEAN"},
-    tuple: {"DOUBLE[]"},
+    tuple[int, ...]: {"INTEGER[]"},
+    tuple[float, ...]: {"DOUBLE[]"},
 }
 
 
@@ -52,8 +53,7 @@ def test_a_record_and_its_table_have_the_same_columns_and_types(record, table):
         is_union = isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union
         parts = typing.get_args(kind) if is_union else (kind,)
         (plain,) = [part for part in parts if part is not type(None)]
-        origin = typing.get_origin(plain) or plain
-        origin = str if origin is typing.Literal else origin
+        origin = str if typing.get_origin(plain) is typing.Literal else plain
         assert columns[name].type in SQL_OF[origin], name
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 import pytest
-from making import measurement, model
+from making import lineage_pair_row, measurement, model
 
 from warehouse import checks, read
 from warehouse.lake import Lake
@@ -223,3 +223,90 @@ def test_good_rows_pass_every_check(traced: Lake, location):
     traced.append_unit("s", "all", {"sentence_score": good}, 1.0)
     broken = {name for name, rows in checks.run(location).items() if rows.height}
     assert broken == set()
+
+
+def candidate(role: str, rank: int, low: float, high: float, **over: object):
+    share = {"share": (low + high) / 2, "ci_low_share": low, "ci_high_share": high}
+    empty = dict.fromkeys(
+        f"{end}{name}"
+        for name in ("behind_first", "gain_distilled", "learned", "alignment")
+        for end in ("", "ci_low_", "ci_high_")
+    )
+    return {
+        "role": role, "rank": rank, "n_questions": 40, "n_rollouts_distilled": 160,
+        "n_rollouts_own": 160, "n_unscored": 0, "null_share": 0.25, "share_with_first": None,
+        "is_sibling": None, "is_attributed": False, "reason": None, **share, **empty, **over,
+    }  # fmt: skip
+
+
+def attribute(lake: Lake, measurement_id: str, label: str, rows, **over: object) -> None:
+    roles = {"student": "student", "distilled": "distilled", "teacher": "teacher", "teacher-2": "x"}
+    lake.add_models([model(one) for one in roles.values()])
+    lake.plan(measurement(measurement_id, "attribution", 1, **SCORE, **over), roles)
+    summary = {
+        "attribution": label, "role": None, "attribution_reasons": "why", "n_candidates": 2,
+        "n_questions": 40, "own_gain": 1.0, "ci_low_own_gain": 0.5, "ci_high_own_gain": 1.5,
+    }  # fmt: skip
+    tables = {"attribution": [summary], "attribution_candidate": rows}
+    lake.append_unit(measurement_id, "all", tables, 1.0)
+
+
+def add_lineage(lake: Lake) -> None:
+    lake.plan(measurement("l", "weight_lineage", 1), {"derivative": "distilled", "base": "student"})
+    lake.append_unit("l", "all", {"weight_lineage_pair": [lineage_pair_row(2)]}, 1.0)
+
+
+def test_an_attribution_fills_the_capability_lineage(lake: Lake, location):
+    first = candidate("teacher-2", 1, 0.9, 1.0, is_attributed=True)
+    rows = [
+        first,
+        candidate("teacher", 2, 0.1, 0.2),
+    ]
+    attribute(lake, "a", "ATTRIBUTED", rows)
+    add_lineage(lake)
+    found = read.mart("teacher_attribution", location).sort("rank").to_dicts()
+    assert [(r["teacher"], r["share_status"]) for r in found] == [
+        ("X", "above the null"),
+        ("TEACHER", "not above the null"),
+    ]
+    assert (found[0]["distilled"], found[0]["student"]) == ("DISTILLED", "STUDENT")
+    row = read.mart("lineage", location).row(0, named=True)
+    assert (row["capability_lineage"], row["capability_lineage_reason"]) == ("X", None)
+
+
+@pytest.mark.parametrize(
+    ("label", "attributed", "capability", "reason"),
+    [
+        ("ATTRIBUTED TO A FAMILY", True, "TEACHER, X", None),
+        ("NONE OF THESE", False, None, "NONE OF THESE: why"),
+        (None, False, None, "its sentences are not traced"),
+    ],
+)
+def test_capability_lineage_says_what_is_not_known(
+    lake: Lake, location, label, attributed, capability, reason
+):
+    lake.add_models([model(role) for role in ROLES])
+    if label is not None:
+        rows = [
+            candidate("teacher", 1, 0.2, 0.4, is_attributed=attributed),
+            candidate("teacher-2", 2, 0.1, 0.4, is_attributed=attributed),
+        ]
+        attribute(lake, "a", label, rows)
+        status = read.mart("teacher_attribution", location)["share_status"].to_list()
+        assert status == ["not clear", "not clear"]
+    add_lineage(lake)
+    row = read.mart("lineage", location).row(0, named=True)
+    assert (row["capability_lineage"], row["capability_lineage_reason"]) == (capability, reason)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        [candidate("teacher", 1, 0.1, 0.2), candidate("teacher-2", 2, 0.5, 0.6)],
+        [candidate("teacher", 1, 0.1, 0.2, share=0.9)],
+        [candidate("teacher", 1, 0.1, 0.2, share=None)],
+    ],
+)
+def test_a_broken_ranking_is_found(lake: Lake, location, broken):
+    attribute(lake, "a", "NOT ENOUGH", broken)
+    assert checks.run(location)["attribution_out_of_range"].height > 0

@@ -2,6 +2,10 @@
 -- The rollouts of the distilled model, and the student's own.
 -- rollouts_measurement_id: the measurement that sampled it
 -- n_labelled: sentences with a label
+-- n_shared: of them, Shared
+-- n_teacher: Teacher
+-- n_student: Student
+-- n_boosted: Boosted
 -- first_divergence: the first sentence that the distilled model finds likelier than the teacher by more than alpha; null where there is none
 with
 
