@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import streamlit as st
 
+from tests.dashboard.traces import add_traces
 from warehouse.lake import Lake
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
@@ -58,6 +59,14 @@ def filled(home: Path) -> Iterator[Lake]:
 def add_pair(filled: Lake) -> Callable[[str, Sequence[float]], None]:
     """Measure and declare one more derivative, its scars in multiples of epsilon by seed."""
     return lambda derivative, scars: add_derivative(filled, derivative, scars)
+
+
+@pytest.fixture
+def traced(home: Path) -> Iterator[Lake]:
+    """Two traced pairs and nothing else; see `traces`."""
+    with Lake.open() as lake:
+        add_traces(lake)
+        yield lake
 
 
 @pytest.fixture

@@ -70,3 +70,39 @@ def test_nothing_above_its_floor_names_no_family():
 
 def test_names_cannot_write_markdown():
     assert words.escaped("[x](http://y)*") == r"\[x\]\(http\://y\)\*"
+
+
+def test_percent_and_signed():
+    assert [words.percent(share) for share in (0.9216, 0.00627, 0, 1, None)] == [
+        "92.2\u00a0%", "0.627\u00a0%", "0\u00a0%", "100\u00a0%", "–",
+    ]  # fmt: skip
+    assert [words.signed(area) for area in (0.218, -0.097, 0.0, None)] == [
+        "+0.218", "−0.0970", "0", "–",
+    ]  # fmt: skip
+
+
+def traced(name: str, share: float, transfer: str) -> dict[str, object]:
+    return {
+        "distilled": name, "student": "base", "teacher": "tutor", "control": None,
+        "teacher_share": share, "null_share": 0.5, "control_share": None, "is_stable": True,
+        "n_sentences": 1, "n_rollouts": 1200, "transfer": transfer,
+        "measured_at": NOW - timedelta(hours=2),
+    }  # fmt: skip
+
+
+def test_a_larger_share_that_does_not_transfer_does_not_answer():
+    rows = [traced("a", 0.9, "NOT ENOUGH"), traced("b", 0.6, "TRANSFERS")]
+    sentence = words.share_from_teacher(pl.DataFrame(rows), NOW)
+    assert sentence.startswith("**b**: 60.0\u00a0% of its sentences are likelier under tutor")
+    assert "wrong teacher" not in sentence  # there was none
+    assert sentence.endswith(
+        "own sentences 50.0\u00a0% are. n = 1 sentence of 1,200 rollouts. "
+        "2 pairs: 1 TRANSFERS, 1 NOT ENOUGH; measured 2 h ago."
+    )
+
+
+def test_where_nothing_transfers_no_model_is_named():
+    rows = [traced("a", 0.9, "DOES NOT TRANSFER")]
+    sentence = words.share_from_teacher(pl.DataFrame(rows), NOW)
+    assert sentence.startswith("Of none can it be said") and "**a**" not in sentence
+    assert sentence.endswith("1 pair: 1 DOES NOT TRANSFER; measured 2 h ago.")
