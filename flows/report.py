@@ -80,8 +80,10 @@ def print_weights(model_ids: Sequence[str]) -> None:
         )
     if stiffness.height:
         console().print(table)
-    if lineages.filter(pl.col("derivative_id").is_in(list(model_ids))).height:
-        reason = lineages["capability_lineage_reason"][0]
+    unknown = lineages.filter(
+        pl.col("derivative_id").is_in(list(model_ids)), pl.col("capability_lineage").is_null()
+    )
+    for reason in unknown["capability_lineage_reason"].unique(maintain_order=True):
         sys.stdout.write(f"capability: {reason}.\n")
     for row in stiffness.filter(pl.col("stiffness").is_null()).iter_rows(named=True):
         sys.stdout.write(f"no stiffness of {row['model']}: {row['reason']}\n")

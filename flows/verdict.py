@@ -152,9 +152,7 @@ def judge(lake: Lake, pair: Pair) -> PairVerdict:
         observables=observables.observables(lake, facts.derivative_id, facts.base_id),
         published=observables.published(lake, facts.family),
         weight_lineage=_weight_lineage(facts),
-        capability_lineage=_not_measured(
-            facts.lineage.get("capability_lineage_reason", "sentence provenance is not measured")
-        ),
+        capability_lineage=_capability_lineage(facts),
     )
 
 
@@ -164,6 +162,16 @@ def _weight_lineage(facts: Facts) -> Verdict:
     if label is None:
         return _not_measured(facts.lineage.get("weight_lineage_reason") or "no weights compared")
     return Verdict(label=label, reasons=(facts.lineage["weight_lineage_reasons"],))
+
+
+def _capability_lineage(facts: Facts) -> Verdict:
+    """Whose reasoning it has, as it was judged when its sentences were traced."""
+    teachers = facts.lineage.get("capability_lineage")
+    if teachers is None:
+        reason = facts.lineage.get("capability_lineage_reason") or "no base to compare with"
+        return _not_measured(f"{reason}; `cicatrix trace` ranks candidates for the teacher")
+    reasons = (facts.lineage["capability_lineage_reasons"],)
+    return Verdict(label=f"from {teachers}", reasons=reasons)
 
 
 def _not_measured(reason: str) -> Verdict:

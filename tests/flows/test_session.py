@@ -256,7 +256,7 @@ def test_a_model_whose_weights_cannot_be_read_is_complete_and_the_end_says_why(
     assert pair["weight_lineage_reason"].startswith("the derivative stores 'model.layers.0.mlp")
     report.print_weights([session.model_id(ref) for ref in in_order([target])])
     told = capsys.readouterr().out.splitlines()
-    assert "capability: sentence provenance is not measured." in told
+    assert "capability: its sentences are not traced." in told
     (line,) = [line for line in told if line.startswith("no stiffness of ")]
     assert line.startswith(
         "no stiffness of derivative: the model stores 'model.layers.0.mlp.scales'"

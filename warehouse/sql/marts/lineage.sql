@@ -9,7 +9,8 @@
 -- weight_lineage_reasons: the comparisons that decided it, '; ' between them
 -- weight_lineage_reason: why no weight could be read; null when they were
 -- capability_lineage: the teacher, or several of a family, its reasoning comes from; null while that is not known
--- capability_lineage_reason: why it is not known
+-- capability_lineage_reasons: the comparisons that decided it, '; ' between them; null if there were none
+-- capability_lineage_reason: why it is not known; null when it is
 -- n_layers: transformer blocks of the derivative
 -- n_weights: matrices, embedding and head among them
 -- n_compared: of these, those that the base has in the same shape
@@ -58,6 +59,7 @@ select
     pair.label_reasons as weight_lineage_reasons,
     pair.reason as weight_lineage_reason,
     taught.teachers as capability_lineage,
+    taught.attribution_reasons as capability_lineage_reasons,
     case when taught.teachers is null then
         coalesce(taught.attribution || ': ' || taught.attribution_reasons, 'its sentences are not traced')
     end as capability_lineage_reason,
