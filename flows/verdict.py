@@ -33,7 +33,10 @@ THRESHOLDS = canonical_json(
         "min_power": calibration.MIN_POWER,
     }
 )
-MORE_ORGANISMS = "`cicatrix demo --no-serve` measures the embedded ones, `cicatrix take PACK` more"
+MORE_ORGANISMS = (
+    "`cicatrix take PACK` adds models of known lineage; the embedded ones, which `cicatrix demo "
+    "--no-serve` measures, serve bases with their tokenizer"
+)
 
 
 Displaced = Mapping[Layer, pl.DataFrame]  # rows of the mart `displacement`
