@@ -28,8 +28,8 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from measure import gguf_header
 from measure.errors import BadInput, OutOfMemory
-from measure.gguf_header import quantisation
 from measure.records import ModelCard
 from measure.request import sha256_of
 from measure.sources import FAMILIES, Source, safetensors_header
@@ -434,7 +434,7 @@ def _card(source: Source, model: Any, tokenizer: PreTrainedTokenizerFast) -> Mod
 def _weight_dtype(source: Source) -> str:
     """The storage type most tensors have, as safetensors or llama.cpp spells it."""
     if source.gguf_file is not None:
-        return f"GGUF {quantisation(source.folder / source.gguf_file) or ''}".rstrip()
+        return f"GGUF {gguf_header.quantisation(source.folder / source.gguf_file) or ''}".rstrip()
     found = [
         str(entry["dtype"])
         for file in source.folder.glob("*.safetensors")
@@ -467,9 +467,9 @@ def refuse_unlike_base(source: Source, base: Source, texts: Sequence[str]) -> No
 
 
 def _hidden_size(source: Source) -> int | None:
-    """From the configuration alone; None for GGUF, whose tokens are compared all the same."""
+    """From the configuration or the header alone; None where it does not say."""
     if source.gguf_file is not None:
-        return None
+        return gguf_header.hidden_size(source.folder / source.gguf_file)
     config = AutoConfig.from_pretrained(source.folder, **_safe_arguments(source))
     return getattr(config.get_text_config(), "hidden_size", None)
 

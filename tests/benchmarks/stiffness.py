@@ -12,13 +12,14 @@ import math
 import subprocess
 import sys
 import time
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM
 
 from measure import sources, stiffness
 from measure.models import FINAL_NORMS
-from tests.benchmarks.both_ways import Timed, say
+from tests.benchmarks.both_ways import Spent, Timed, say
 from tests.benchmarks.memory import reset_peak, resident
 
 WANTED = 1
@@ -42,11 +43,11 @@ def child(ref: str, way: str) -> None:
     torch.ones((64, 64)) @ torch.ones((64, 64))  # the libraries' own pools
     before = resident("VmRSS")
     reset_peak()
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     s = stiffness.measure(source).stiffness if way == "ours" else naive_stiffness(source)
     taken = {
         "s": s,
-        "seconds": time.perf_counter() - began,
+        "spent": (time.perf_counter() - began, time.process_time() - cpu_began),
         "peak": resident("VmHWM") - before,
         "file": source.n_bytes,
     }
@@ -61,13 +62,13 @@ def main() -> None:
     given = parser.parse_args()
     if given.child:
         return child(given.model, given.child)
-    taken = {"ours": list[dict[str, float]](), "naive": list[dict[str, float]]()}
+    taken = {"ours": list[dict[str, Any]](), "naive": list[dict[str, Any]]()}
     for way in ("ours", "naive", "naive", "ours"):
         command = [sys.executable, "-m", "tests.benchmarks.stiffness", given.model, "--child", way]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
         taken[way].append(json.loads(done.stdout))
     ours, naive = taken["ours"], taken["naive"]
-    timed = Timed([t["seconds"] for t in ours], [t["seconds"] for t in naive])
+    timed = Timed(*([Spent(*t["spent"]) for t in way] for way in (ours, naive)))
     size = ours[0]["file"]
     say(timed.text(f"stiffness of {size / 1e9:.2f} GB", WANTED))
     peaks = [max(t["peak"] for t in way) for way in (ours, naive)]

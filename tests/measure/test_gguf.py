@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 from tokenizers import pre_tokenizers
 
 from measure import models, sources
-from measure.gguf_header import quantisation
+from measure.errors import BadInput
+from measure.gguf_header import hidden_size, quantisation
 from tests.conftest import EOS, N_TOKENS, SIZES
 
 # Rows to spare for the special tokens that transformers adds to a GGUF vocabulary.
@@ -103,12 +104,31 @@ def test_a_gguf_file_brings_its_own_tokenizer(gguf_file):
     assert starts[-3:] == [0, 1, 3]
 
 
-def test_the_quantisation_is_what_the_header_says(gguf_file, tmp_path):
+def test_the_header_says_quantisation_and_width(gguf_file, tmp_path):
     assert quantisation(gguf_file) == "Q4_1"
+    assert hidden_size(gguf_file) == SIZES["hidden_size"]
     whole = gguf_file.read_bytes()
-    cut, silent, newer = (tmp_path / name for name in ("cut", "silent", "newer"))
-    cut.write_bytes(whole[: whole.index(b"general.file_type")])
+    names = ("cut", "silent", "newer", "endless")
+    cut, silent, newer, endless = files = [tmp_path / name for name in names]
+    at = whole.index(b"general.file_type")
+    cut.write_bytes(whole[:at])
     silent.write_bytes(whole.replace(b"general.file_type", b"general.file_kind"))
-    at = whole.index(b"general.file_type") + len(b"general.file_type") + 4
-    newer.write_bytes(whole[:at] + (999).to_bytes(4, "little") + whole[at + 4 :])
-    assert [quantisation(path) for path in (cut, silent, newer)] == [None] * 3
+    value = at + len(b"general.file_type") + 4
+    newer.write_bytes(whole[:value] + (999).to_bytes(4, "little") + whole[value + 4 :])
+    # The key claims a length of 2^64 - 1 bytes.
+    endless.write_bytes(whole[: at - 8] + b"\xff" * 8 + whole[at:])
+    assert [quantisation(path) for path in files] == [None] * 4
+
+
+def test_a_base_of_another_width_is_refused_though_its_tokens_are_the_same(gguf_file, tmp_path):
+    wider = tmp_path / "wider.gguf"
+    key = b"llama.embedding_length"
+    whole = gguf_file.read_bytes()
+    at = whole.index(key) + len(key) + 4
+    wider.write_bytes(
+        whole[:at] + (2 * SIZES["hidden_size"]).to_bytes(4, "little") + whole[at + 4 :]
+    )
+    ours, base = sources.find(str(gguf_file)), sources.find(str(wider))
+    models.refuse_unlike_base(ours, ours, ["one"])
+    with pytest.raises(BadInput, match="has width 32, model .* 16"):
+        models.refuse_unlike_base(ours, base, ["one"])
