@@ -167,21 +167,33 @@ def scars(scar: pl.DataFrame, seeds: pl.DataFrame) -> alt.LayerChart:
 
 
 _KINDS = {True: "distilled", False: "not distilled", None: "not known"}
+_DECLARED = ", declared"
+_KINDS_IN_ORDER = [
+    *(kind + by for kind in ("distilled", "not distilled") for by in ("", _DECLARED)),
+    _KINDS[None],
+]
 
 
 def families(scar: pl.DataFrame) -> alt.LayerChart:
-    """Every derivative's scar by family and by what is known of it: distilled, not, not known."""
+    """Every derivative's scar by family and by what is known of it: distilled, not, not known.
+
+    What its user declared is a row of its own.
+    """
+    is_declared = (pl.col("declared_by") == "user") & pl.col("is_distilled").is_not_null()
     rows = (
         scar.drop_nulls("median_non_max_x_eps")
         .with_columns(
-            kind=pl.col("is_distilled").map_elements(
-                _KINDS.__getitem__, return_dtype=pl.String, skip_nulls=False
+            kind=pl.concat_str(
+                pl.col("is_distilled").map_elements(
+                    _KINDS.__getitem__, return_dtype=pl.String, skip_nulls=False
+                ),
+                pl.when(is_declared).then(pl.lit(_DECLARED)).otherwise(pl.lit("")),
             ),
             colour=pl.col("family").map_elements(colour, return_dtype=pl.String, skip_nulls=False),
             x=pl.max_horizontal("median_non_max_x_eps", pl.lit(LOWEST)),
             said=_said("median_non_max_x_eps"),
         )
-        .sort("family", pl.col("kind").cast(pl.Enum(list(_KINDS.values()))))
+        .sort("family", pl.col("kind").cast(pl.Enum(_KINDS_IN_ORDER)))
         .with_columns(n=pl.len().over("family", "kind"))
         .with_columns(row=pl.format("{} · {}, n = {}", "family", "kind", "n"))
     )
@@ -201,7 +213,7 @@ def families(scar: pl.DataFrame) -> alt.LayerChart:
         Q={"n_seeds": "Seeds"},
     )  # fmt: skip
     family = alt.Color("colour:N", scale=None)
-    is_other = pl.col("kind") == _KINDS[False]
+    is_other = pl.col("is_distilled").eq_missing(False)
     layers = alt.layer(
         alt.Chart(rows.filter(is_other)).mark_point(shape="circle", size=55, strokeWidth=1.3)
         .encode(x, y, color=family, opacity=alt.value(0.75), tooltip=tooltip),

@@ -89,5 +89,6 @@ def organism(ref: str, model_id: Callable[[str], str]) -> dict[str, object]:
         "is_distilled": member.is_distilled,
         "seed": member.seed,
         "is_shipped": member.is_shipped,
+        "declared_by": "zoo",
         **ids,
     }

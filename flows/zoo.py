@@ -126,6 +126,7 @@ def _organisms(session: Session) -> Iterable[dict[str, object]]:
             "is_distilled": member.is_distilled,
             "seed": member.seed,
             "is_shipped": member.is_shipped,
+            "declared_by": "zoo",
             **others,
         }
 

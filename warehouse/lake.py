@@ -96,6 +96,27 @@ class Lake:
         """Register the lineage of models of the zoo, as `add_models` does; how many are new."""
         return self._add_new("organism", organisms, "registered_at", _SAME_MODEL)
 
+    def declare(self, organism: Row, *, instead_of: datetime | None) -> None:
+        """Keep what a user says of a model's lineage, `registered_at` filled in.
+
+        `instead_of` is when the row that it replaces was registered; None: there is none. Raises
+        LakeError where another row is there by now.
+        """
+        row = to_arrow(TABLES["organism"], [organism], _now_as("registered_at", organism))
+        model_id = organism["model_id"]
+        with self._transaction("declare a lineage"):
+            if self._one(
+                "select 1 from organism where model_id = ? and registered_at is distinct from ?",
+                model_id,
+                instead_of,
+            ):
+                raise LakeError(
+                    f"the lineage of '{model_id}' was declared by somebody else just now; "
+                    "run the command again"
+                )
+            self._connection.execute("delete from organism where model_id = ?", [model_id])
+            self._insert("organism", row)
+
     def add_comparisons(self, comparisons: Iterable[Row]) -> int:
         """Declare pairs, `declared_at` filled in; how many are new.
 

@@ -141,23 +141,32 @@ MODEL = Table(
 
 ORGANISM = Table(
     "organism",
-    "model of the zoo: its known lineage",
+    "model of known lineage: of the zoo, or declared by its user",
     ("model_id",),
     (
         _text("model_id", "the model"),
-        _text("name", "its name in the zoo, e.g. 'llama-distilled' of 'zoo:llama-distilled'"),
+        _text("name", "its name in the zoo, e.g. 'llama-distilled'; its label if declared"),
         _text("method", "class of its recipe, e.g. 'distilled', 'sft-direct', 'pruned'"),
         _text(
             "role",
             "what it is in the zoo",
             values=("teacher", "base", "depth-student", "derivative"),
         ),
-        _bool("is_distilled", "whether it was trained on a teacher's output"),
+        _bool(
+            "is_distilled",
+            "whether it was trained on a teacher's output; null if not declared",
+            null=True,
+        ),
         _text("base_id", "model_id of what it was made from; null: from nothing", null=True),
         _text("teacher_id", "model_id of the teacher; null without one", null=True),
-        _int("seed", "seeds its training"),
+        _int("seed", "seeds its training; null if not known", null=True),
         _bool("is_shipped", "whether its weights come with the project, not its records alone"),
         _instant("registered_at", "when this lake first heard of it"),
+        _text(
+            "declared_by",
+            "who says so: the zoo, whose code made it, or the model's user",
+            values=("zoo", "user"),
+        ),
     ),
 )
 

@@ -4,7 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dashboard import charts
 from warehouse import lake as lake_module
+from warehouse import read
 
 
 def said(app) -> str:
@@ -105,7 +107,7 @@ def _known(name: str, *, is_distilled: bool) -> dict[str, object]:
     return {
         "model_id": name, "name": name, "method": name.split("-", 1)[1], "role": "derivative",
         "is_distilled": is_distilled, "base_id": f"{name.split('-')[0]}-base", "teacher_id": None,
-        "seed": 0, "is_shipped": False,
+        "seed": 0, "is_shipped": False, "declared_by": "zoo",
     }  # fmt: skip
 
 
@@ -123,3 +125,15 @@ def test_what_is_known_not_to_be_distilled_is_shown_and_does_not_answer(filled, 
     assert app.markdown[0].value.startswith("**llama**: its derivative llama-distilled lies")
     assert "known not to be distilled" in said(app)
     assert "llama-pruned" in app.dataframe[0].value["Derivative"].to_list()
+
+
+def test_what_its_user_declared_is_a_row_of_its_own(filled, add_pair):
+    add_pair("llama-pruned", (9_000, 9_100, 9_200, 9_900))
+    own = _known("llama-pruned", is_distilled=False) | {"declared_by": "user", "seed": None}
+    filled.declare(own, instead_of=None)
+    filled.add_organisms([_known("llama-sft-direct", is_distilled=False)])
+    chart = charts.families(read.mart("scar", family="llama"))
+    drawn = [row for rows in chart.to_dict()["datasets"].values() for row in rows]
+    kinds = {row["derivative"]: row["row"] for row in drawn if "kind" in row}
+    assert kinds["llama-pruned"] == "llama · not distilled, declared, n = 1"
+    assert kinds["llama-sft-direct"] == "llama · not distilled, n = 1"

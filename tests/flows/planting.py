@@ -67,7 +67,7 @@ def _add_model(tables: dict[str, list[dict[str, object]]], one: Plant) -> None:
         organism = {
             "model_id": one.name, "name": one.name, "method": one.method, "role": "derivative",
             "is_distilled": one.is_distilled, "base_id": one.base, "teacher_id": None, "seed": 0,
-            "is_shipped": False,
+            "is_shipped": False, "declared_by": "zoo",
         }  # fmt: skip
         _put(tables, "organism", organism)
     taus = 0.5 + np.array(one.tau).reshape(len(SEEDS), N_DIM) * 1e-4

@@ -39,6 +39,23 @@ def comparison(derivative_id: str, role: str, model_id: str, **over: object) -> 
     }
 
 
+def organism(model_id: str, **over: object) -> dict[str, object]:
+    """What is known of a model: distilled from 'base'."""
+    return {
+        "model_id": model_id,
+        "name": f"llama-{model_id}",
+        "method": "distilled",
+        "role": "derivative",
+        "is_distilled": True,
+        "base_id": "base",
+        "teacher_id": None,
+        "seed": 7,
+        "is_shipped": False,
+        "declared_by": "zoo",
+        **over,
+    }
+
+
 def measurement(
     measurement_id: str, method: str, n_units: int, **over: object
 ) -> dict[str, object]:

@@ -20,6 +20,7 @@ from making import (
     lineage_pair_row,
     measurement,
     model,
+    organism,
     stiffness_row,
     tau_row,
     template_row,
@@ -71,21 +72,6 @@ def path(content, tmp_path) -> Path:
     path = tmp_path / "records.parquet"
     path.write_bytes(content)
     return path
-
-
-def organism(model_id: str, **over: object) -> dict[str, object]:
-    return {
-        "model_id": model_id,
-        "name": f"llama-{model_id}",
-        "method": "distilled",
-        "role": "derivative",
-        "is_distilled": True,
-        "base_id": "base",
-        "teacher_id": None,
-        "seed": 7,
-        "is_shipped": False,
-        **over,
-    }
 
 
 def fill(lake: Lake) -> None:

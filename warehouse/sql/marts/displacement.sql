@@ -4,8 +4,9 @@
 -- family: base family of the base; the base's id when that is unknown
 -- base_id: the base it is displaced from
 -- base: label of that base
--- recipe: class of its recipe, of a model of the zoo; null if unknown
+-- recipe: class of its recipe; null if its lineage from this base is not known
 -- is_distilled: whether it learnt from a teacher's output; null if unknown
+-- declared_by: who says so: 'zoo' or 'user'; null if nobody does
 -- protocol: hash of all that two displacements must share to be compared
 -- n_values: length of the vector
 -- n_failed: values of it that are null, since a prompt failed
@@ -87,6 +88,7 @@ select
     both_layers.layer,
     organism.method as recipe,
     organism.is_distilled,
+    organism.declared_by,
     both_layers.protocol,
     both_layers.n_values::integer as n_values,
     both_layers.n_failed::integer as n_failed,
@@ -94,4 +96,7 @@ select
     both_layers.displacement,
     both_layers.measured_at
 from both_layers
-left join organism on both_layers.derivative_id = organism.model_id
+left join organism
+    on both_layers.derivative_id = organism.model_id
+    -- moved from where else, it says nothing of a family's derivatives
+    and both_layers.base_id = organism.base_id

@@ -1,6 +1,7 @@
 -- One row per base family, layer, quantity and origin: what distilled pairs show, beside what non-distilled derivatives do.
 -- Published and measured rows never share a quantity's definition: compare within one origin only.
--- Measured pairs are those of models whose lineage is known (table organism).
+-- Measured pairs are those of models whose lineage is known: the zoo's and declared ones (table organism).
+-- n_declared: of the measured pairs and derivatives, those whose lineage their user declared; null for published
 -- family: base family; of measured pairs the base's id when that is unknown
 -- layer: the layer the quantity belongs to
 -- quantity: 'x_eps' (scar, median without the largest seed, multiples of 1e-4), 'centroid_distance' (logits), 'dc_ratio' (primary reference, centroid) or 'delta_norm'
@@ -50,9 +51,11 @@ known as (
         measured.quantity,
         measured.value,
         measured.floor,
-        organism.is_distilled
+        organism.is_distilled,
+        organism.declared_by
     from measured
-    inner join organism on measured.derivative_id = organism.model_id
+    inner join organism
+        on measured.derivative_id = organism.model_id and measured.base_id = organism.base_id
     left join model as base on measured.base_id = base.model_id
     where measured.value is not null
 ),
@@ -73,7 +76,8 @@ summed as (
         quantile_cont(value, 0.90) filter (not is_distilled) as p90_null,
         quantile_cont(value, 0.95) filter (not is_distilled) as p95_null,
         median(floor) as floor,
-        1 / (1 + count(*) filter (not is_distilled)) as p_least
+        1 / (1 + count(*) filter (not is_distilled)) as p_least,
+        count(*) filter (declared_by = 'user' and is_distilled is not null) as n_declared
     from known
     group by family, layer, quantity
 ),
@@ -116,7 +120,8 @@ select
     p90_null,
     p95_null,
     floor,
-    p_least
+    p_least,
+    n_declared
 from summed
 union all by name
 select * from others

@@ -18,8 +18,9 @@
 -- eps_measured: largest distance of either model from its own rerun, at least 1e-7
 -- structural_status: 'above its floor' if eps is valid and the median exceeds max(1e-4, eps_measured); else 'not interpretable'
 -- structural_reason: the comparison that decided
--- method: class of its recipe, where it is a model of the zoo; else null
--- is_distilled: whether it is known to be distilled, as in the zoo; null where nobody knows
+-- method: class of its recipe, where its lineage is known; else null
+-- is_distilled: whether it is known to be distilled; null where nobody knows
+-- declared_by: who says so: 'zoo' or 'user'; null where nobody does
 -- is_measured_here: whether it was measured into this lake, not taken from a pack of records
 -- measured_at: when the last measurement it needs was complete
 with
@@ -98,6 +99,7 @@ select
     end as structural_reason,
     known.method,
     known.is_distilled,
+    known.declared_by,
     exists(
         select 1
         from measurement_model as part
@@ -106,5 +108,8 @@ select
     ) as is_measured_here,
     measured_at
 from judged
-left join (select model_id, method, is_distilled from organism) as known
-    on judged.derivative_id = known.model_id
+left join (
+    select model_id, base_id as known_base_id, method, is_distilled, declared_by
+    from organism
+) as known
+    on judged.derivative_id = known.model_id and judged.base_id = known.known_base_id
