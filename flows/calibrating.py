@@ -1,7 +1,8 @@
 """Family calibration from the lake: where models of known lineage were moved to, by layer.
 
-Who is distilled is known of the models of the zoo (table `organism`). A declared teacher is a
-suspicion and calibrates nothing.
+Who is distilled is known of the models of the zoo, and of those that their user declared with
+`cicatrix declare` (table `organism`). A `--teacher` of a measurement is a suspicion and calibrates
+nothing.
 """
 
 from __future__ import annotations
@@ -96,9 +97,11 @@ def _vectors(members: pl.DataFrame) -> Matrix:
 
 def _derivatives(members: pl.DataFrame, vectors: Matrix) -> list[Derivative]:
     return [
-        Derivative(name=name, recipe=recipe, displacement=vector)
-        for name, recipe, vector in zip(
-            members["derivative_id"], members["recipe"], vectors, strict=True
+        Derivative(name=name, recipe=recipe, displacement=vector, is_declared=said_by == "user")
+        for name, recipe, said_by, vector in zip(
+            *(members[column] for column in ("derivative_id", "recipe", "declared_by")),
+            vectors,
+            strict=True,
         )
     ]
 

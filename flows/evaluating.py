@@ -67,13 +67,17 @@ def _table(layer: str, rows: Sequence[Evaluation]) -> Table:
         table.add_row(
             "" if row.scope == before else row.scope,
             row.rule,
-            str(row.n_distilled),
-            str(row.n_null),
+            _with_declared(row.n_distilled, row.n_distilled_declared),
+            _with_declared(row.n_null, row.n_null_declared),
             *(_estimate(one) for one in (row.auc, row.tpr_at_5, row.tpr_at_1)),
             number(row.fpr_at_5),
         )
         before = row.scope
     return table
+
+
+def _with_declared(n: int, n_declared: int) -> str:
+    return f"{n - n_declared} + {n_declared}" if n_declared else str(n)
 
 
 def _estimate(share: Estimate) -> str:
@@ -89,16 +93,46 @@ def _notes(found: Sequence[Evaluation]) -> Iterator[str]:
         f"{UNKNOWN} is unknown."
     )
     yield "FPR: share of the null itself that would be called distilled. A tie counts half in AUC."
-    for name in ("auc", "tpr_at_5", "tpr_at_1"):
-        why: dict[str, list[str]] = {}
+    yield (
+        "no p is below 1 / (1 + n) with n null: the least p. TPR at it is the share beyond all of "
+        "the null that judges it."
+    )
+    yield from _at_the_least_p(found)
+    if any(one.n_distilled_declared + one.n_null_declared for one in found):
+        yield "+ n: declared by their user with `cicatrix declare`; the others are of the zoo."
+    for name in _NAMES:
+        why: dict[str, list[Evaluation]] = {}
         for one in found:
             if (reason := getattr(one, name).reason) is not None:
-                why.setdefault(reason, []).append(f"{one.layer} {one.scope}")
-        for reason, places in why.items():
-            yield f"no {_NAMES[name]} of {', '.join(dict.fromkeys(places))}: {reason}"
-    unscored = {(one.layer, one.scope): one.n_unscored for one in found if one.n_unscored}
-    for (layer, scope), n in unscored.items():
-        yield f"{n} distilled of {layer} {scope}: no other recipe or no null to judge them by"
+                why.setdefault(reason, []).append(one)
+        for reason, ones in why.items():
+            places = ", ".join(dict.fromkeys(f"{one.layer} {one.scope}" for one in ones))
+            rules = ", ".join(dict.fromkeys(one.rule for one in ones))
+            yield f"no {_NAMES[name]} of {places} by {rules}: {reason}"
+    unscored: dict[int, list[str]] = {}
+    for layer, scope, n in {(one.layer, one.scope, one.n_unscored): 0 for one in found}:
+        if n:
+            unscored.setdefault(n, []).append(f"{layer} {scope}")
+    for n, places in unscored.items():
+        yield f"{n} distilled of {', '.join(places)}: no other recipe or no null to judge them by"
 
 
-_NAMES = {"auc": "AUC", "tpr_at_5": "TPR at 5 %", "tpr_at_1": "TPR at 1 %"}
+def _at_the_least_p(found: Sequence[Evaluation]) -> Iterator[str]:
+    """What can be said where 1 % cannot: the share beyond all null, with the p that this is."""
+    for layer in dict.fromkeys(one.layer for one in found):
+        told = [
+            f"{one.scope}, {one.rule} {_estimate(one.tpr_at_least)} at p {number(one.p_least)}"
+            for one in found
+            if one.layer == layer
+            and one.p_least is not None
+            and (one.rule == "family null" or (one.scope, one.rule) == (POOLED, "pooled null"))
+        ]
+        if told:
+            yield f"TPR at the least p, {layer}: {'; '.join(told)}"
+
+
+_NAMES = {
+    "auc": "AUC",
+    "tpr_at_5": "TPR at 5 %",
+    "tpr_at_1": "TPR at 1 %",
+}

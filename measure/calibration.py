@@ -53,6 +53,7 @@ class Derivative:
     name: str
     recipe: str | None  # recipe class; siblings differ in seed or strength alone; None: unknown
     displacement: Displacement
+    is_declared: bool = False  # what it is, its user says; of the zoo's the code that made them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -342,9 +343,13 @@ class Evaluation:
     n_unscored: int  # distilled pairs without another recipe or null; not in n_distilled
     n_recipes: int  # of the distilled
     n_null: int
+    n_distilled_declared: int  # of n_distilled, those that are what their user says
+    n_null_declared: int  # of n_null, likewise
     auc: Estimate  # a tie counts a half
     tpr_at_5: Estimate  # share with p at most 0.05
     tpr_at_1: Estimate  # share with p at most 0.01; pooled, over at least 200 null
+    p_least: float | None  # the smallest p that each of them can have; null if nothing is scored
+    tpr_at_least: Estimate  # share beyond all of the null that judges it: at its smallest p
     fpr_at_5: float | None  # share of the scope's own null with p at most 0.05; null if too few
 
 
@@ -358,8 +363,10 @@ class _Contest:
     recipes: NDArray[np.str_]
     is_distilled: NDArray[np.bool_]
     scores: NDArray[np.float64]
+    is_declared: NDArray[np.bool_]
     rivals: NDArray[np.float64]  # [rows, columns]
     rival_recipes: NDArray[np.str_]
+    rival_is_declared: NDArray[np.bool_]
 
 
 def evaluate(calibrations: Sequence[Calibration]) -> list[Evaluation]:
@@ -380,6 +387,7 @@ def _contest(
     rule: Rule,
 ) -> _Contest:
     at_rest = {cal.family: _null_at_rest(cal, rule) for cal in calibrations}
+    null = [one for cal in calibrations for one in cal.null]
     rivals = [
         np.concatenate([_rivals(answer, own, cal, rule, at_rest) for cal in calibrations])
         for own, answer, _ in rows
@@ -396,8 +404,10 @@ def _contest(
         recipes=np.array([answer.asked.recipe for _, answer, _ in rows]),
         is_distilled=np.array([is_distilled for _, _, is_distilled in rows]),
         scores=np.array(scores),
+        is_declared=np.array([answer.asked.is_declared for _, answer, _ in rows], dtype=bool),
         rivals=np.stack(rivals),
-        rival_recipes=np.array([one.recipe for cal in calibrations for one in cal.null]),
+        rival_recipes=np.array([one.recipe for one in null]),
+        rival_is_declared=np.array([one.is_declared for one in null], dtype=bool),
     )
 
 
@@ -433,14 +443,16 @@ def _evaluate(contest: _Contest, scope: str) -> Evaluation:
     is_scored = np.isfinite(contest.scores) & (n_rivals > 0)
     positive = is_in & contest.is_distilled & is_scored
     negative = is_in & ~contest.is_distilled & is_scored
-    n_null = int(np.isfinite(contest.rivals[positive]).any(axis=0).sum())
+    takes_part = np.isfinite(contest.rivals[positive]).any(axis=0)
+    n_null = int(takes_part.sum())
     why = {
         "auc": None if n_null else f"{positive.sum()} distilled pairs, {n_null} null",
         "tpr_at_5": _too_few(n_rivals[positive], 0.05),
         "tpr_at_1": _too_few(n_rivals[positive], 0.01),
+        "tpr_at_least": None if n_null else "nothing can be scored",
     }
-    if scope != POOLED or n_null < MIN_NULL_AT_1_PERCENT:
-        why["tpr_at_1"] = f"asked of at least {MIN_NULL_AT_1_PERCENT} pooled null, not of {n_null}"
+    if n_null and (scope != POOLED or n_null < MIN_NULL_AT_1_PERCENT):
+        why["tpr_at_1"] = why["tpr_at_1"] or _not_asked(scope, n_null)
     no_fpr = _too_few(n_rivals[negative], 0.05)
     shares = _estimates(contest, positive) if n_null else {}
     fpr = float(_shares(contest, negative)[1, 0]) if no_fpr is None else None
@@ -452,9 +464,19 @@ def _evaluate(contest: _Contest, scope: str) -> Evaluation:
         n_unscored=int((is_in & contest.is_distilled & ~is_scored).sum()),
         n_recipes=len(set(contest.recipes[positive])),
         n_null=n_null,
+        n_distilled_declared=int((positive & contest.is_declared).sum()),
+        n_null_declared=int((takes_part & contest.rival_is_declared).sum()),
+        p_least=least_p(int(n_rivals[positive].min())) if n_null else None,
         fpr_at_5=fpr,
         **{name: Estimate(reason=r) if r else shares[name] for name, r in why.items()},
     )
+
+
+def _not_asked(scope: str, n_null: int) -> str:
+    """Why a rate of 1 % is not given though a p of 0.01 can be had."""
+    fewest = f"{MIN_NULL_AT_1_PERCENT} null are needed, so that 2 of them make the 1 %"
+    where = "" if scope == POOLED else ", over all families"
+    return f"{fewest}{where}; {n_null} are there"
 
 
 def _too_few(n_rivals: NDArray[np.int64], rate: float) -> str | None:
@@ -462,12 +484,17 @@ def _too_few(n_rivals: NDArray[np.int64], rate: float) -> str | None:
     if not n_rivals.size:
         return "nothing can be scored"
     fewest, needed = int(n_rivals.min()), round(1 / rate) - 1
-    return f"{needed} null are needed, {fewest} are there" if fewest < needed else None
+    if fewest >= needed:
+        return None
+    return (
+        f"{needed} null are needed for a p of {rate}, {fewest} are there: "
+        f"no p is below {least_p(fewest):.3g}"
+    )
 
 
 def _estimates(contest: _Contest, rows: NDArray[np.bool_]) -> dict[str, Estimate]:
     point = _shares(contest, rows)[:, 0]
-    names = ("auc", "tpr_at_5", "tpr_at_1")
+    names = ("auc", "tpr_at_5", "tpr_at_1", "tpr_at_least")
     if len(set(contest.recipes[rows])) < 2:
         return {n: Estimate(value=float(v)) for n, v in zip(names, point, strict=True)}
     rng = np.random.default_rng(SEED)
@@ -494,8 +521,8 @@ def _shares(
     rows: NDArray[np.bool_],
     weights: Weights | None = None,
     rival_weights: Weights | None = None,
-) -> Float[NDArray[np.float64], "3 resamples"]:
-    """AUC and the shares found at 5 and 1 %; NaN where a resample has nothing to compare."""
+) -> Float[NDArray[np.float64], "4 resamples"]:
+    """AUC, the shares found at 5 and 1 % and at the least p; NaN: nothing to compare with."""
     rivals, scores = contest.rivals[rows], contest.scores[rows][:, None]
     weights = np.ones((1, rivals.shape[0])) if weights is None else weights
     rival_weights = np.ones((1, rivals.shape[1])) if rival_weights is None else rival_weights
@@ -507,5 +534,6 @@ def _shares(
         # The share at or above, at the real number of rivals: resampling changes no attainable p.
         p = (1 + n * (rival_weights @ (rivals >= scores).T / drawn)) / (1 + n)
         kept = np.where(drawn > 0, weights, 0)
-        parts = (np.nan_to_num(below), p <= 0.05 * (1 + ROUNDING), p <= 0.01 * (1 + ROUNDING))
+        levels = (0.05, 0.01, 1 / (1 + n))
+        parts = (np.nan_to_num(below), *(p <= level * (1 + ROUNDING) for level in levels))
         return np.stack([(kept * part).sum(axis=1) / kept.sum(axis=1) for part in parts])

@@ -118,8 +118,13 @@ def test_the_command_prints_a_table_and_json(home, capsys):
     assert cli.main(["evaluate"]) == 0
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 100
-    assert "19 null are needed, 10 are there" in " ".join(shown.split())
+    said = " ".join(shown.split())
+    assert "19 null are needed for a p of 0.05, 10 are there: no p is below 0.0909" in said
+    assert "99 null are needed for a p of 0.01, 10 are there: no p is below 0.0909" in said
+    assert "TPR at the least p, structural: Alpha, family null 1 [1, 1] at p 0.0909" in said
     assert cli.main(["evaluate", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["evaluations"]
     row = next(r for r in rows if (r["scope"], r["rule"]) == ("Alpha", "family null"))
     assert row["auc"]["value"] == 1 and row["tpr_at_5"]["value"] is None
+    assert row["p_least"] == 1 / 11 and row["tpr_at_least"]["value"] == 1
+    assert row["tpr_at_1"]["value"] is None and "no p is below" in row["tpr_at_1"]["reason"]

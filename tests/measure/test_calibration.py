@@ -349,7 +349,11 @@ def test_auc_with_ties_by_hand():
     assert found.auc.value == pytest.approx(7 / 9)
     assert (found.n_distilled, found.n_recipes, found.n_null) == (3, 3, 3)
     assert found.tpr_at_5.value is None
-    assert found.tpr_at_5.reason == "19 null are needed, 3 are there"
+    said = "19 null are needed for a p of 0.05, 3 are there: no p is below 0.25"
+    assert found.tpr_at_5.reason == said
+    # 3 ties with a null and 2 lies below one: 5 alone is beyond all three, at 1 / (1 + 3).
+    assert found.p_least == 1 / 4
+    assert found.tpr_at_least.value == pytest.approx(1 / 3)
 
 
 def test_tpr_counts_the_pairs_with_p_at_most_5_percent():
@@ -359,6 +363,9 @@ def test_tpr_counts_the_pairs_with_p_at_most_5_percent():
     assert found["llama", "family null"].tpr_at_5.value == pytest.approx(2 / 4)
     # each null against the other 38: only the largest has p = 1 / 39
     assert found["llama", "family null"].fpr_at_5 == pytest.approx(1 / 39)
+    # 50 alone is beyond 38
+    assert found["llama", "family null"].p_least == 1 / 40
+    assert found["llama", "family null"].tpr_at_least.value == 1 / 4
 
 
 def test_the_uniform_norm_misses_a_quiet_family_and_the_family_null_does_not():
@@ -394,13 +401,41 @@ def test_one_percent_is_asked_of_at_least_200_pooled_null_only():
     pairs = [made(f"d{i}", str(i), 500, 0) for i in range(3)]
     halves = [family(pairs, along(*range(n)), name=str(n)) for n in (100, 99)]
     short = rows_of(halves)["pooled", "pooled null"].tpr_at_1
-    assert (short.value, short.reason) == (
-        None, "asked of at least 200 pooled null, not of 199",
-    )  # fmt: skip
+    assert short.value is None
+    assert short.reason == "200 null are needed, so that 2 of them make the 1 %; 199 are there"
     found = rows_of([halves[0], family(pairs, along(*range(101)), name="b")])
     assert found["pooled", "pooled null"].tpr_at_1.value == 1
-    assert found["b", "pooled null"].tpr_at_1.value is None
+    alone = found["b", "family null"].tpr_at_1
+    assert alone.value is None and "over all families; 101 are there" in alone.reason
     assert found["pooled", "family null"].tpr_at_1.value == 1  # 99 of its own suffice
+
+
+def test_one_percent_of_a_family_says_the_smallest_p_it_can_have():
+    """40 null: p is 1/41 at least, 0.0244 in three digits, and all three pairs have it."""
+    pairs = [made(f"d{i}", str(i), 500, 0) for i in range(3)]
+    found = rows_of([family(pairs, along(*range(40)))])["llama", "family null"]
+    assert found.tpr_at_1.value is None
+    assert found.tpr_at_1.reason == (
+        "99 null are needed for a p of 0.01, 40 are there: no p is below 0.0244"
+    )
+    assert found.p_least == 1 / 41
+    least = found.tpr_at_least
+    assert (least.value, least.ci_low, least.ci_high) == (1, 1, 1)
+    nothing = rows_of([family(THREE, [], name="bare")])["bare", "family null"]
+    assert nothing.p_least is None and nothing.tpr_at_least.reason == "nothing can be scored"
+
+
+def test_what_their_user_declared_is_counted_apart():
+    """Of three pairs one is declared, of four null two; only what is compared is counted."""
+    pairs = [replace(one, is_declared=one.name == "d1") for one in THREE]
+    null = [replace(one, is_declared=i < 2) for i, one in enumerate(along(0.0, 0.1, 0.2, 0.3))]
+    bare = family([replace(made("own", "a", 5, 0), is_declared=True)], [], name="qwen")
+    found = rows_of([family(pairs, null), bare])
+    for scope in ("llama", "pooled"):
+        row = found[scope, "family null"]
+        assert (row.n_distilled, row.n_distilled_declared) == (3, 1)
+        assert (row.n_null, row.n_null_declared) == (4, 2)
+    assert found["qwen", "family null"].n_distilled_declared == 0
 
 
 def test_a_planted_direction_is_found_that_the_norm_does_not_show():
