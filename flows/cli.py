@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_measure(commands)
     _add_verdict(commands)
+    _add_declare(commands)
     _add_sql(commands)
     _add_take(commands)
     _add_zoo(commands)
@@ -115,8 +116,45 @@ def _add_verdict(commands: "Commands") -> None:
         description="Evaluates the verdict on the models of known lineage in the lake, each judged "
         "without those of its own recipe: by family and pooled, beside one threshold for all.",
     )
+    evaluate.add_argument(
+        "--lineage",
+        action="store_true",
+        help="evaluate whose weights a model has instead: over all pairs of the zoo's models, "
+        "independent ones with them; measures the pairs that are missing",
+    )
+    _add_jobs(evaluate, "pairs")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     evaluate.set_defaults(run=_evaluate)
+
+
+def _add_declare(commands: "Commands") -> None:
+    declare = commands.add_parser(
+        "declare",
+        help="say what you know of a model's lineage, for calibration and evaluation",
+        description="Declares what a model of your own was made from, and whether it was "
+        "distilled. It then counts among the models of known lineage of its family, as one that "
+        "its user declared; whose weights it has is measured, and no declaration decides that.",
+    )
+    declare.add_argument("model", metavar="MODEL")
+    declare.add_argument("--base", metavar="B", required=True, help="the model it was made from")
+    taught = declare.add_mutually_exclusive_group()
+    taught.add_argument(
+        "--distilled", dest="is_distilled", action="store_const", const=True,
+        help="it learnt from a teacher's output",
+    )  # fmt: skip
+    taught.add_argument(
+        "--not-distilled", dest="is_distilled", action="store_const", const=False,
+        help="it did not",
+    )  # fmt: skip
+    declare.add_argument("--teacher", metavar="T", help="that teacher; means --distilled")
+    declare.add_argument(
+        "--recipe", metavar="NAME",
+        help="how it was made: models of one recipe are left out together when one is judged",
+    )  # fmt: skip
+    declare.add_argument(
+        "--replace", action="store_true", help="in place of what was declared before"
+    )
+    declare.set_defaults(run=_declare)
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
@@ -182,10 +220,14 @@ def _add_zoo(commands: "Commands") -> None:
         "on 2 cores.",
     )
     build.add_argument("--only", nargs="+", default=[], metavar="NAME", help="and what they need")
-    build.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="models at a time"
-    )
+    _add_jobs(build, "models")
     build.set_defaults(run=_zoo_build)
+
+
+def _add_jobs(parser: argparse.ArgumentParser, of: str) -> None:
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help=f"{of} at a time"
+    )
 
 
 def _add_services(commands: "Commands") -> None:
@@ -248,9 +290,26 @@ def _verdict(given: argparse.Namespace) -> int:
     return command.judge(target, _choice(given), as_json=given.json)
 
 
-def _evaluate(given: argparse.Namespace) -> int:
-    from flows import evaluating
+def _declare(given: argparse.Namespace) -> int:
+    from flows import declaring
 
+    said = declaring.Declaration(
+        model=given.model,
+        base=given.base,
+        is_distilled=given.is_distilled,
+        teacher=given.teacher,
+        recipe=given.recipe,
+    )
+    for line in declaring.declare(said, replace=given.replace):
+        sys.stdout.write(line + "\n")
+    return DONE
+
+
+def _evaluate(given: argparse.Namespace) -> int:
+    from flows import confusion, evaluating
+
+    if given.lineage:
+        return confusion.report(jobs=_jobs(given), as_json=given.json)
     return evaluating.report(as_json=given.json)
 
 
@@ -323,11 +382,16 @@ def _zoo_list(_: argparse.Namespace) -> int:
 
 def _zoo_build(given: argparse.Namespace) -> int:
     from flows import zoo
+
+    return zoo.build(given.only, _jobs(given))
+
+
+def _jobs(given: argparse.Namespace) -> int:
     from measure.errors import BadInput
 
     if given.jobs < 1:
         raise BadInput(f"--jobs {given.jobs} is under 1: give such as `--jobs 2`")
-    return zoo.build(given.only, given.jobs)
+    return given.jobs
 
 
 def _up(given: argparse.Namespace) -> int:

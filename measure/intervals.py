@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +19,21 @@ N_RESAMPLES = 10_000
 # Resamples held at once: 500 of 40 prompts by 20 gaps are 3 MB.
 CHUNK = 500
 SEED = 42
+Z_95 = NormalDist().inv_cdf(0.975)  # 1.96
+
+
+def wilson_interval(n_hits: int, n: int) -> tuple[float, float] | None:
+    """95 % Wilson score interval of a share, 0 to 1; None of nothing.
+
+    With z = 1.96: (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n).
+    """
+    if n == 0:
+        return None
+    share, slack = n_hits / n, Z_95**2 / n
+    half = Z_95 * math.sqrt(share * (1 - share) / n + slack / (4 * n))
+    low, high = ((share + slack / 2 + side * half) / (1 + slack) for side in (-1, 1))
+    # Of none and of all the interval ends there; its arithmetic leaves a rounding.
+    return (low if n_hits else 0.0), (high if n_hits < n else 1.0)
 
 
 def bootstrap_interval(

@@ -62,8 +62,11 @@ ROTATED = 1e-8
 Watch = Callable[[Sequence[Part]], Iterable[Part]]
 
 
-def plan(derivative_id: str, base_id: str) -> Measurement:
-    """The measurement of one pair; its seed is of the shuffled columns."""
+def plan(derivative_id: str, base_id: str, *, is_pair_alone: bool = False) -> Measurement:
+    """The measurement of one pair; its seed is of the shuffled columns.
+
+    `is_pair_alone`: its weights' records are not kept.
+    """
     return Measurement(
         method=METHOD,
         method_version=VERSION,
@@ -73,6 +76,7 @@ def plan(derivative_id: str, base_id: str) -> Measurement:
         seeds=(SEED,),
         dtype="float64",
         backend="safetensors",
+        options={"records": "pair"} if is_pair_alone else {},
         units=("all",),
     )
 
@@ -91,6 +95,13 @@ def measure_pair(
         except NoWeights as error:
             return [_unread(f"the {role} {error.reason}")]
     ours, theirs = opened
+    return compare(ours, theirs, watch)
+
+
+def compare(
+    ours: Weights, theirs: Weights, watch: Watch = iter
+) -> list[WeightLineagePair | WeightLineage]:
+    """The record of a pair whose weights are at hand, and one a weight."""
     use_threads(ours.n_values)
     records = list(measure(ours, theirs, watch))
     layers = layers_of(records)

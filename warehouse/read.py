@@ -28,6 +28,7 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "fisher": ("fisher",),
     "lineage": ("lineage",),
     "lineage_layer": ("lineage",),
+    "lineage_known": ("lineage",),
     "summary": ("structural", "template_distance"),
     "displacement": ("structural", "template_distance"),
     "triangle": ("template_distance",),
@@ -107,8 +108,8 @@ def templates(measurement_id: str, location: Location | None = None) -> pl.DataF
 def newest(name: str, location: Location | None = None) -> datetime | None:
     """When a mart last had reason to change; None while it has nothing.
 
-    That is the completion of a measurement it can see, a declared pair, or a verdict it shows; for
-    runs any unit, plan or attempt. Cheap: it reads no records.
+    That is the completion of a measurement it can see, a declared pair or lineage, or a verdict it
+    shows; for runs any unit, plan or attempt. Cheap: it reads no records.
     """
     if name in _RUN_MARTS:
         sql = (
@@ -123,7 +124,8 @@ def newest(name: str, location: Location | None = None) -> datetime | None:
             "with completed as (select max(committed_at) as done_at from stg_measurement "
             "where list_contains(?::varchar[], method)), "
             "judged as (select max(judged_at) as judged_at from verdict where ?) "
-            "select greatest(done_at, judged_at, (select max(declared_at) from comparison)) "
+            "select greatest(done_at, judged_at, (select max(declared_at) from comparison), "
+            "(select max(registered_at) from organism)) "
             "as changed_at from completed, judged where coalesce(done_at, judged_at) is not null"
         )
         values = [list(_METHODS_SEEN[name]), name in _SHOW_VERDICTS]

@@ -374,6 +374,18 @@ def test_a_pair_has_the_verdict_of_its_weights_and_is_watched(model_folder, chan
         assert record.cosine == torch.tensor(record.cosine).item()  # a float32
 
 
+def test_a_pair_alone_is_another_measurement_with_the_same_answer(model_folder):
+    whole = lineage.plan("d", "b")
+    alone = lineage.plan("d", "b", is_pair_alone=True)
+    assert whole.measurement_id != alone.measurement_id
+    assert (whole.models, whole.method_version) == (alone.models, alone.method_version)
+    ours, theirs = (sources.find(str(model_folder("llama", seed))) for seed in (0, 1))
+    opened = [tensors.Weights(one) for one in (ours, theirs)]
+    assert lineage.compare(*opened) == lineage.measure_pair(ours, theirs)
+    # The same weights again: nothing of a comparison stays in them.
+    assert lineage.compare(*opened) == lineage.measure_pair(ours, theirs)
+
+
 # --- the parts of weights -----------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from making import (
     lineage_pair_row,
     measurement,
     model,
+    organism,
     stiffness_row,
     tau_row,
     weight_row,
@@ -381,6 +382,84 @@ def test_the_lineage_of_a_replaced_base_is_not_shown(lake, location):
         lake.add_comparisons([comparison("child", "base", base)])
     assert read.mart("lineage", location)["base_id"].to_list() == ["base"]
     assert set(read.mart("lineage_layer", location)["base_id"]) == {"base"}
+
+
+ALONE = '{"records":"pair"}'
+
+
+def add_pair_alone(lake, derivative, base, n=0, **over):
+    """A pair of which no weights' records are kept."""
+    models = {"derivative": derivative, "base": base}
+    tables = {"weight_lineage_pair": [lineage_pair_row(2, **over)]}
+    add_unit(lake, f"l-{derivative}-{base}-{n}", "lineage", models, tables, options=ALONE)
+
+
+def test_what_is_known_of_compared_pairs_by_hand(lake, location):
+    """Zoo: A with a1 and a2 from it and a3 from a1; B; T and its student of half the depth.
+
+    Users say that u is from X, of which nothing is known, and v from A.
+    """
+    zoo = {"A": None, "B": None, "T": None, "a1": "A", "a2": "A", "a3": "a1"}
+    lake.add_organisms([organism(name, base_id=base) for name, base in zoo.items()])
+    student = {"role": "depth-student", "base_id": None, "teacher_id": "T"}
+    lake.add_organisms([organism("S", **student)])
+    own = {"declared_by": "user", "seed": None}
+    lake.add_organisms([organism("u", base_id="X", **own), organism("v", base_id="A", **own)])
+    known = {
+        ("a1", "A"): ("derivative", "zoo"),
+        ("A", "a1"): ("base", "zoo"),
+        ("a3", "A"): ("derivative", "zoo"),
+        ("A", "a3"): ("base", "zoo"),
+        ("a1", "a2"): ("sibling", "zoo"),
+        ("a3", "a2"): ("sibling", "zoo"),
+        ("S", "T"): ("depth student", "zoo"),
+        ("T", "S"): ("depth student", "zoo"),
+        ("a1", "B"): ("independent", "zoo"),
+        ("S", "a3"): ("independent", "zoo"),
+        ("u", "X"): ("derivative", "user"),
+        ("v", "A"): ("derivative", "user"),
+        ("v", "a3"): ("sibling", "user"),
+    }
+    # What nobody knows: a stranger's origin may be anyone.
+    unknown = [("u", "A"), ("v", "B"), ("B", "u"), ("stranger", "A")]
+    for derivative, base in (*known, *unknown):
+        add_pair_alone(lake, derivative, base)
+    rows = read.mart("lineage_known", location).to_dicts()
+    found = {(r["derivative_id"], r["base_id"]): (r["relation"], r["known_by"]) for r in rows}
+    assert found == known and len(rows) == len(known)
+    (row,) = (r for r in rows if (r["derivative_id"], r["base_id"]) == ("S", "a3"))
+    assert (row["origin_id"], row["base_origin_id"], row["derivative"]) == ("T", "A", "S")
+    assert row["answer"] == "SAME LINEAGE" and row["n_layers"] == 2
+    # Neither the lineage of a declared base nor any check takes a pair alone for a whole one.
+    assert read.mart("lineage", location).is_empty()
+    assert read.mart("lineage_layer", location).is_empty()
+    bad = {n: rows.height for n, rows in checks.run(location).items() if rows.height}
+    assert bad == {}
+
+
+def test_the_newest_comparison_of_a_known_pair_counts_and_an_unread_one_never(lake, location):
+    lake.add_organisms([organism("a", base_id="b"), organism("b", base_id=None)])
+    add_pair_alone(lake, "a", "b", lineage_label="INDEPENDENT")
+    add_pair_alone(lake, "a", "b", 1, lineage_label="PARTIAL")
+    layers = dict.fromkeys(("n_layers", "n_base_layers", "n_layers_related"))
+    add_pair_alone(lake, "b", "a", **layers, lineage_label="NOT COMPARABLE", reason="GGUF")
+    (row,) = read.mart("lineage_known", location).to_dicts()
+    assert (row["derivative_id"], row["answer"]) == ("a", "PARTIAL")
+    assert read.newest("lineage_known", location) >= row["measured_at"]
+
+
+def test_a_half_known_lineage_of_the_zoo_is_found(lake, location):
+    lake.add_organisms(
+        [
+            organism("good", teacher_id="t"),
+            organism("own", base_id="own"),
+            organism("untaught", teacher_id="t", is_distilled=False),
+            organism("half", is_distilled=None),
+            organism("declared", is_distilled=None, seed=None, declared_by="user"),
+        ]
+    )
+    found = checks.run(location)["lineage_contradicts_itself"]
+    assert set(found["model_id"]) == {"own", "untaught", "half"}
 
 
 def test_a_pair_without_weights_is_not_comparable_and_says_why(lake, location):

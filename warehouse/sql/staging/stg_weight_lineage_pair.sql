@@ -1,4 +1,4 @@
--- One row per derivative and base: the newest complete measurement of their weight lineage.
+-- One row per derivative and base: the newest complete measurement of their weight lineage with its weights' records.
 -- derivative_id: the derivative
 -- base_id: the model it is compared with
 -- n_layers: transformer blocks of the derivative
@@ -23,7 +23,10 @@ inner join measurement_model as base
 -- a base that another one has replaced since is not shown
 left join stg_comparison as present
     on derivative.model_id = present.derivative_id and present.role = 'base'
-where present.model_id is null or base.model_id = present.model_id
+where
+    (present.model_id is null or base.model_id = present.model_id)
+    -- of all pairs of known models the pair's record alone is kept: see lineage_known
+    and json_extract_string(measurement.options, '$.records') is null
 qualify row_number() over (
     partition by derivative.model_id, base.model_id
     order by measurement.committed_at desc, pair.measurement_id asc
