@@ -13,11 +13,13 @@ from typing import Any, Literal
 
 import polars as pl
 
-from flows import calibrating
+from flows import calibrating, observables
 from flows.calibrating import LAYERS, Question
 from flows.facts import Facts, Pair, null_medians, scar_of, triangle_of
+from flows.observables import Observable
 from measure import calibration, verdicts
 from measure.calibration import CalibratedVerdict, Calibration
+from measure.published import PublishedNumber
 from measure.records import Mode
 from measure.request import canonical_json, code_version
 from measure.verdicts import Claim, Evidence, Layer, Verdict
@@ -33,7 +35,9 @@ THRESHOLDS = canonical_json(
         "min_power": calibration.MIN_POWER,
     }
 )
-MORE_ORGANISMS = "`cicatrix demo --no-serve` measures the embedded ones, `cicatrix take PACK` more"
+MORE_ORGANISMS = (
+    "`cicatrix take PACK` brings models of known lineage, `cicatrix declare` makes yours such"
+)
 
 
 Displaced = Mapping[Layer, pl.DataFrame]  # rows of the mart `displacement`
@@ -98,6 +102,8 @@ class PairVerdict:
     label: str
     exit_code: int
     judgements: tuple[Judgement, ...]
+    observables: tuple[Observable, ...]  # shown beside; they decide nothing
+    published: tuple[PublishedNumber, ...]  # of the family's real models; likewise
     weight_lineage: Verdict
     capability_lineage: Verdict
 
@@ -143,6 +149,8 @@ def judge(lake: Lake, pair: Pair) -> PairVerdict:
         label=label,
         exit_code=EXIT_CODES[label],
         judgements=(*like, loudness, free, forced, gate, across, *claims),
+        observables=observables.observables(lake, facts.derivative_id, facts.base_id),
+        published=observables.published(lake, facts.family),
         weight_lineage=_weight_lineage(facts),
         capability_lineage=_not_measured(
             facts.lineage.get("capability_lineage_reason", "sentence provenance is not measured")
@@ -366,6 +374,8 @@ def _place(
             "null_median_floors": null.median(),
             "null_p95_floors": null.quantile(0.95, "linear"),
             "n_distilled": len(answer.rest.distilled),
+            "n_distilled_declared": sum(one.is_declared for one in answer.rest.distilled),
+            "n_null_declared": sum(one.is_declared for one in answer.rest.null),
             "n_null_above": None if answer.score is None else int((null >= answer.score).sum()),
             "n_left_out": n_left_out,
             "p_other_tail": answer.p_other_tail,

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from making import add_unit, fisher_rows, stiffness_row
 from planting import N_VALUES, Plant, directions, family_of, plant
 
-from flows import calibrating, cli, command, verdict
+from flows import calibrating, cli, command, verdict, verdict_screen
 from flows.facts import Pair
 from flows.session import Session
 from flows.targets import Target, demo_targets, in_order
@@ -293,15 +294,116 @@ def test_displacements_are_those_that_were_planted(planted):
 
 
 def test_the_screen_fits_100_columns_and_names_every_number(planted, capsys):
-    from flows import verdict_screen
-
     verdict_screen.show(judged("along")[0])
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 100
-    for word in ("DISTILLED-LIKE", "at least 0.0164 of 60", "Holm over 2 layers", "other tail",
-                 "own recipe class", "decides nothing", "weights", "capability", "STRUCTURAL",
-                 "FUNCTIONAL", "THERMODYNAMIC", "MISSING", "--reference R"):  # fmt: skip
+    assert len(shown.splitlines()) <= 48  # four of them under MISSING
+    shown = " ".join(shown.split())
+    for word in ("DISTILLED-LIKE", "at least 0.0164 with 60 non-distilled", "Holm over 2 layers",
+                 "other tail p 1", "its recipe class", "power 100% of 4", "decides nothing",
+                 "weights", "capability", "STRUCTURAL", "FUNCTIONAL", "THERMODYNAMIC", "MISSING",
+                 "--reference R", "derivative not measured; base not measured"):  # fmt: skip
         assert word in shown, word
+    assert "published" not in shown  # nobody published anything of this family
+
+
+# What is shown beside and decides nothing.
+
+
+def add_observables(lake, name, stiffness, kappas, **over):
+    """Stiffness and curvature of a planted model."""
+    rows = {"model_stiffness": [stiffness_row(stiffness=stiffness)]}
+    add_unit(lake, f"stiff-{name}", "stiffness", {"model": name}, rows)
+    add_unit(lake, f"f-{name}", "fisher", {"model": name}, fisher_rows(kappas, **over))
+
+
+def shown_of(capsys, found):
+    verdict_screen.show(found)
+    lines = capsys.readouterr().out
+    assert max(map(len, lines.splitlines())) <= 100
+    return " ".join(lines.split())
+
+
+def test_stiffness_and_curvature_stand_beside_the_verdict_and_change_nothing(home, capsys):
+    """Kappa 20 and 30 of the derivative: mean 25, rho_F 2.5; of the base 2 and 4: 3 and 0.3."""
+    lake_of(list(alpha(41).values()))
+    before, n_rows = judged("along")
+    assert all(one.excluded == ("derivative not measured", "base not measured")
+               for one in before.observables)  # fmt: skip
+    with Lake.open() as lake:
+        add_observables(lake, "along", 0.5, [20.0, 30.0])
+        add_observables(lake, "Alpha-base", 0.25, [2.0, 4.0])
+    found, n_new = judged("along")
+    stiffness, fisher = found.observables
+    assert (stiffness.name, stiffness.excluded) == ("stiffness", ())
+    assert [row["stiffness"] for _, row in stiffness.models()] == [0.5, 0.25]
+    assert (fisher.derivative["kappa_f"], fisher.base["kappa_f"]) == (25, 3)
+    assert fisher.excluded == ("base rho_F 0.3, damping-dominated",)
+    # No answer to any question is made of them.
+    assert n_new == 0 and found.judgements == before.judgements
+    assert n_rows == len(before.judgements)
+    shown = shown_of(capsys, found)
+    assert "stiffness derivative 0.5 (exact, 64 rows); base 0.25 (exact, 64 rows); no verdict" in (
+        shown
+    )
+    assert "kappa_F derivative 25 [12.5, 50] n 2, rho_F 2.5 Fisher-dominated; base 3 [1.5, 6]" in (
+        shown
+    )
+    assert "excluded from comparison: base rho_F 0.3, damping-dominated" in shown
+    told = json.loads(found.text())["observables"]
+    assert told[1]["derivative"]["ci_high_kappa_f"] == 50
+    assert told[1]["excluded"] == ["base rho_F 0.3, damping-dominated"]
+
+
+def test_a_curvature_that_is_not_repeatable_or_not_there_says_why(home):
+    lake_of(list(alpha(41).values()))
+    with Lake.open() as lake:
+        wide = {"halves_ratio": 3.5, "is_repeatable": False}
+        add_observables(lake, "along", 0.5, [20.0, 30.0], **wide)
+        nothing = dict.fromkeys(stiffness_row()) | {"reason": "it is a GGUF file"}
+        add_unit(lake, "s", "stiffness", {"model": "Alpha-base"}, {"model_stiffness": [nothing]})
+    stiffness, fisher = judged("along")[0].observables
+    assert stiffness.excluded == ("base it is a GGUF file",)
+    assert [role for role, _ in stiffness.models()] == ["derivative"]
+    assert fisher.excluded == (
+        "derivative halves of its prompts differ by 3.5, at most 3 may be", "base not measured",
+    )  # fmt: skip
+
+
+def test_published_numbers_stand_beside_their_family_s_and_calibrate_nothing(home, capsys):
+    """The same plants under a name that others published of, and under one they did not."""
+    asked = {}
+    for name in ("Llama", "Alpha"):
+        rng = np.random.default_rng(7)
+        family = family_of(name, rng, shift=100.0, n_null=41)
+        tau = np.mean([one.tau for one in family if one.is_distilled], axis=0)
+        gaps = np.mean([one.gaps for one in family if one.is_distilled], axis=0)
+        lake_of([*family, Plant(f"{name}-x", name, tau, gaps=gaps)])
+        asked[name] = judged(f"{name}-x", family=name)[0]
+    llama, alpha = asked["Llama"], asked["Alpha"]
+    assert alpha.published == ()
+    scars = {
+        (one.subject, one.convention): (one.value, one.low, one.high)
+        for one in llama.published
+        if one.quantity == "x_eps"
+    }
+    assert scars["Llama-8B", "non_max_range"] == (None, 1264, 2700)
+    assert scars["Llama-70B", "max_seed"] == (4583, None, None)
+    assert {one.family for one in llama.published} == {"Llama"}
+    for layer in ("structural", "functional"):
+        numbers = [one.one("distilled-like", layer).numbers for one in (llama, alpha)]
+        own = [{k: v for k, v in found.items() if not k.startswith("uniform")} for found in numbers]
+        assert own[0] == own[1]
+    shown = shown_of(capsys, llama)
+    assert (
+        "published real models: Llama-8B scar x eps 1,264-2,700; Llama-70B scar x eps 1,815-4,321; "
+        "calibrates nothing"
+    ) in shown
+    assert "published real models: Llama-8B D/C 1.66, shared 5.59; calibrates nothing" in shown
+    assert "real models: Llama-3.1-8B-Instruct stiffness 0.0334; calibrates nothing" in shown
+    told = json.loads(llama.text())["published"]
+    assert {one["source"] for one in told} == {"S0"} and len(told) == len(llama.published)
+    assert "published" not in shown_of(capsys, alpha)
 
 
 @pytest.fixture(scope="module")
@@ -344,6 +446,12 @@ def test_every_derivative_of_the_zoo_has_one_of_the_four_verdicts(zoo_home, caps
             if one["label"] == "UNCALIBRATED":
                 assert "missing" in one["missing"][0]["what"]
         assert found["weight_lineage"]["label"] == "SAME LINEAGE"
+        stiffness, fisher = found["observables"]  # measured with the rest
+        for role in ("derivative", "base"):
+            assert stiffness[role]["stiffness"] > 0
+            kappa = fisher[role]
+            assert kappa["ci_low_kappa_f"] <= kappa["kappa_f"] <= kappa["ci_high_kappa_f"]
+            assert kappa["n_prompts"] == 32
     assert {name: bad.height for name, bad in checks.run().items() if bad.height} == {}
 
 
