@@ -101,12 +101,14 @@ def _notes(found: Sequence[Evaluation]) -> Iterator[str]:
     if any(one.n_distilled_declared + one.n_null_declared for one in found):
         yield "+ n: declared by their user with `cicatrix declare`; the others are of the zoo."
     for name in _NAMES:
-        why: dict[str, list[str]] = {}
+        why: dict[str, list[Evaluation]] = {}
         for one in found:
             if (reason := getattr(one, name).reason) is not None:
-                why.setdefault(reason, []).append(f"{one.layer} {one.scope}")
-        for reason, places in why.items():
-            yield f"no {_NAMES[name]} of {', '.join(dict.fromkeys(places))}: {reason}"
+                why.setdefault(reason, []).append(one)
+        for reason, ones in why.items():
+            places = ", ".join(dict.fromkeys(f"{one.layer} {one.scope}" for one in ones))
+            rules = ", ".join(dict.fromkeys(one.rule for one in ones))
+            yield f"no {_NAMES[name]} of {places} by {rules}: {reason}"
     unscored: dict[int, list[str]] = {}
     for layer, scope, n in {(one.layer, one.scope, one.n_unscored): 0 for one in found}:
         if n:
