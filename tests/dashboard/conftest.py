@@ -10,7 +10,7 @@ import pytest
 import streamlit as st
 
 from tests.dashboard.traces import add_traces
-from warehouse.lake import Lake
+from warehouse.lake import Lake, Location
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
 SEEDS = (0, 1, 2, 123)
@@ -61,12 +61,20 @@ def add_pair(filled: Lake) -> Callable[[str, Sequence[float]], None]:
     return lambda derivative, scars: add_derivative(filled, derivative, scars)
 
 
-@pytest.fixture
-def traced(home: Path) -> Iterator[Lake]:
-    """Two traced pairs and nothing else; see `traces`."""
-    with Lake.open() as lake:
+@pytest.fixture(scope="session")
+def traced_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose lake holds two traced pairs, see `traces`; no test writes to it."""
+    made = tmp_path_factory.mktemp("traced")
+    with Lake.open(Location.from_env({"CICATRIX_HOME": str(made)})) as lake:
         add_traces(lake)
-        yield lake
+    return made
+
+
+@pytest.fixture
+def traced(home: Path, traced_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two traced pairs and nothing else, to read only."""
+    assert home != traced_home
+    monkeypatch.setenv("CICATRIX_HOME", str(traced_home))
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
+from tests.dashboard.traces import add_traces
+
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
@@ -180,3 +182,35 @@ def test_the_address_follows_the_controls_and_new_pairs_come_by_themselves(
     browser.get(browser.current_url)
     wait_for(lambda: "qwen2-pruned lies 700 × ε" in text(browser), "the restored page")
     assert "llama-distilled" not in text(browser)
+
+
+def test_the_reader_shows_its_text_as_text_and_its_link_reopens_it(address, browser, filled):
+    add_traces(filled)
+    for width, height, mode in ((1280, 900, "light"), (400, 800, "dark")):
+        look_like(browser, mode, width, height)
+        browser.get(address + "/provenance")
+        wait_for(lambda: "llama-distilled: 75.0 % of its" in text(browser), "the answer")
+        wait_for(lambda: len(charts_on(browser)) == 1, "the chart")
+        assert flaws(browser, BACKGROUNDS[mode]) == [], width
+    browser.get(address + "/provenance?view=Reader&distilled=llama-distilled")
+    wait_for(lambda: "<script>alert('1')</script> **bold** $x$" in rollout(browser), "the text")
+    sentence = browser.find_element(By.CSS_SELECTOR, ".cx-text .cx-Teacher[tabindex]")
+    browser.execute_script("arguments[0].focus()", sentence)
+    tip = browser.execute_script(
+        "return getComputedStyle(document.activeElement, '::after').content"
+    )
+    assert "teacher 0.875 · base 0.250 · distilled 0.750" in tip
+    assert flaws(browser, BACKGROUNDS["dark"]) == []
+    browser.find_element(By.XPATH, "//button[contains(., 'Next')]").click()
+    wait_for(lambda: rollout(browser).startswith("parts from the teacher"), "the next rollout")
+    wait_for(lambda: browser.current_url.endswith("&problem_id=q1&sample=1"), "its address")
+    browser.get(browser.current_url)
+    wait_for(lambda: "Three." in rollout(browser), "the reopened rollout")
+
+
+def rollout(browser: webdriver.Chrome) -> str:
+    try:
+        found = browser.find_elements(By.CSS_SELECTOR, ".cx-text:has([data-says])")
+        return found[0].text if found else ""
+    except StaleElementReferenceException:
+        return ""
