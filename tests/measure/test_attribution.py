@@ -231,7 +231,8 @@ NULL, MARGIN = OPTIONS.null_share, OPTIONS.margin
         ),
         ([row("a", 0.9), row("b", 0.88, **behind(0.0, is_sibling=False))], "NOT ENOUGH", []),
         ([row("a", NULL - 0.1), row("b", NULL - 0.2)], "NONE OF THESE", []),
-        ([row("a", NULL)], "NOT ENOUGH", []),  # its interval holds the threshold
+        ([row("a", NULL + 0.02)], "NOT ENOUGH", []),  # its interval holds the threshold
+        ([row("a", NULL - 0.02)], "NOT ENOUGH", []),
         # It has learnt what b says, and does not say so.
         (
             [row("a", 0.1), row("b", 0.0, learned=0.5, ci_low_learned=NULL + 0.1)],
@@ -263,6 +264,7 @@ def test_marks_and_repeats_do_not_count():
     layout = spans.lay_out([rollout("q", text)])
     assert layout.is_counted.tolist() == [False, True, False, True, False, True]
     assert layout.n_bytes.sum() == len(text)
+    assert Spans(layout, {STUDENT: np.zeros(6)}).is_used.tolist() == layout.is_counted.tolist()
 
 
 def test_scores_are_put_at_their_spans_and_unread_sentences_are_left_out():
