@@ -429,7 +429,7 @@ class AttributionCandidate:
     share: float | None  # of what parts the two from the base, what they have in common; 1: all
     ci_low_share: float | None  # 2.5 % of the bootstrap over questions
     ci_high_share: float | None
-    null_share: float  # above what wrong candidates reach; the interval is held against it
+    null_share: float  # wrong candidates stay below; the interval is held against it
     behind_first: float | None  # share of the first in rank less this one's; null for the first
     ci_low_behind_first: float | None
     ci_high_behind_first: float | None

@@ -3,6 +3,8 @@
     python -m tests.benchmarks.attribution CACHE            the half that is reported
     python -m tests.benchmarks.attribution CACHE --choose   the half that statistic and thresholds
                                                             were chosen on, all statistics compared
+    python -m tests.benchmarks.attribution CACHE --tiny MODELS PROBLEMS
+        models of another making: a folder with `tiny-base-gsm` and its kin, and a .jsonl file
 
 Students are halved by the SHA-256 of their base's name, in that order, every second one: what was
 chosen on the first half is reported on the other. Teachers and decoys are those of both. Models not
@@ -297,7 +299,8 @@ def wilson(n_hits: int, n: int) -> str:
     share = n_hits / n
     middle = (share + z**2 / 2 / n) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / 4 / n**2)
-    return f"{n_hits} of {n}, {share:.2f} [{middle - half:.2f}, {middle + half:.2f}]"
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return f"{n_hits} of {n}, {share:.2f} [{low:.2f}, {high:.2f}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +363,7 @@ def report(found: Sequence[Outcome]) -> None:
             say(f"                       none of these       {wilson(none, len(group))}")
             say(f"                       largest share {max(o.largest for o in group):.2f}")
     for o in found:
-        if o.is_false or (o.case.kind == "true" and not o.is_right):
+        if o.is_false:
             said = f"{o.summary.attribution}: {o.summary.attribution_reasons}"
             say(f"  {o.case.model} ({o.case.asked}, {o.case.kind}): {said}")
 
@@ -385,15 +388,48 @@ def _shares_of_teacher(true: Sequence[Outcome]) -> Iterator[float]:
                 yield row.share
 
 
+TINY = (
+    ("tiny-distilled-kl", "tiny-base-gsm", ("stories260K", "tiny-base-gsm-seed1")),
+    ("tiny-distilled-seq", "tiny-base-gsm", ("stories260K", "tiny-base-gsm-seed1")),
+    ("tiny-distilled-kl", "tiny-base-gsm", ("tiny-base-gsm-seed1", "stories260K-ft-gsm")),
+    ("tiny-distilled-seq", "tiny-base-gsm", ("tiny-base-gsm-seed1", "stories260K-ft-gsm")),
+    ("tiny-base-gsm-seed1", "tiny-base-gsm", ("stories260K", "stories260K-ft-gsm")),
+    # It has read what these have: the limit of what text can tell.
+    ("stories260K-ft-gsm", "stories260K", ("tiny-base-gsm", "tiny-base-gsm-seed1")),
+)
+N_TINY_PROBLEMS = 40
+
+
+def tiny(cache: Path, folder: Path, asked: problems.ProblemSet) -> None:
+    """Verdicts on models made elsewhere: teacher stories260K, or none."""
+    few = problems.ProblemSet(asked.name, asked.problems[:N_TINY_PROBLEMS])
+    names = {name for model, base, given in TINY for name in (model, base, *given)}
+    scores = Scores(cache, few, {name: folder / name for name in names})
+    for model, base, given in TINY:
+        case = Case(model, base, "", "", given, None)
+        rows, summary = scores.attribute(case, attribution.Options())
+        say(f"{model} from {base}: {summary.attribution}: {summary.attribution_reasons}")
+        for row in rows:
+            say(
+                f"    {row.role:20} share {row.share:6.3f} "
+                f"[{row.ci_low_share:.3f}, {row.ci_high_share:.3f}]  learned {row.learned:6.3f}  "
+                f"gain {row.gain_distilled:6.3f} bits/byte  alignment {row.alignment:5.2f}"
+            )
+
+
 def main() -> None:
     """Print the scores on one half, and on the choosing one how all statistics compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cache", type=Path)
     parser.add_argument("--choose", action="store_true")
+    parser.add_argument("--tiny", nargs=2, metavar=("MODELS", "PROBLEMS"))
     given = parser.parse_args()
     given.cache.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     intervals.N_RESAMPLES = 1_000
+    if given.tiny:
+        tiny(given.cache, Path(given.tiny[0]), problems.load(given.tiny[1]))
+        return
     scores = Scores(given.cache, problems.load("zoo40"), {})
     if given.choose:
         compare(scores, CHOOSING)
