@@ -27,7 +27,7 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "winner_gap": ("template_distance",),
     "stiffness": ("stiffness",),
     "fisher": ("fisher",),
-    "lineage": ("lineage",),
+    "lineage": ("lineage", "attribution"),
     "lineage_layer": ("lineage",),
     "lineage_known": ("lineage",),
     "summary": ("structural", "template_distance"),
@@ -47,6 +47,7 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
         ),  # fmt: skip
         ("provenance",),
     ),
+    "teacher_attribution": ("attribution",),
     "published": (),  # changes with the code alone
 }
 _SHOW_VERDICTS = ("triangle", "cross_layer", "claim")

@@ -21,12 +21,14 @@ from making import (
     lineage_pair_row,
     measurement,
     model,
+    organism,
     stiffness_row,
     tau_row,
     template_row,
     weight_row,
     winner_gap_rows,
 )
+from provenance_rows import one_of_each_broken
 
 from warehouse import attach, checks, read, relations
 from warehouse.lake import Lake, LakeError, Location, connect, create, schema_version
@@ -450,12 +452,14 @@ def test_every_check_finds_what_it_is_for(lake, location):
         "weight_lineage_pair": [lineage_pair_row(2)],
     }
     add_unit(lake, "l", "lineage", {"derivative": "good", "base": "b"}, weights)
+    add_unit(lake, "r", "rollout", {"model": "good"}, one_of_each_broken())
     raw = lake._connection
     record = "'P', 'c', 'A', 1, "
     raw.execute(f"insert into structural_tau values ('s-good', 1, 5, {record} 1.5, 0.5, null)")
     raw.execute(f"insert into structural_tau values ('s-good', 0, 0, {record} null, null, null)")
     raw.execute(f"insert into structural_tau values ('ghost', 0, 0, {record} 'nan', 0.5, null)")
     add_impossible_triangle(lake)
+    lake.add_organisms([organism("good", base_id="good")])
     lake.add_verdicts([verdict_row(p=0.25)])  # of a pair that nobody registered, too
     found = {name: frame.height for name, frame in checks.run(location).items()}
     assert all(found.values()), found

@@ -364,7 +364,7 @@ def test_lineage_by_hand(lake, location):
     assert (row["derivative"], row["base"], row["weight_lineage"]) == ("CHILD", "BASE", "PARTIAL")
     assert (row["capability_lineage"], row["capability_lineage_reason"]) == (
         None,
-        "sentence provenance is not measured",
+        "its sentences are not traced",
     )
     assert (row["n_weights"], row["n_compared"]) == (5, 4)
     # Layers alone: (0.625 + 0) / 2, (0.375 + 0.125) / 2.
@@ -711,6 +711,7 @@ def test_family_calibration_is_of_the_default_fit(lake, location):
     organism = {
         "model_id": "child", "name": "child", "method": "distilled", "role": "derivative",
         "is_distilled": True, "base_id": "base", "teacher_id": None, "seed": 0, "is_shipped": True,
+        "declared_by": "zoo",
     }  # fmt: skip
     lake.add_organisms([organism])
     rows = read.mart("family_calibration", location, origin="measured", layer="functional")

@@ -28,6 +28,7 @@ from making import (
     winner_gap_rows,
 )
 from polars.testing import assert_frame_equal
+from provenance_rows import one_of_each
 
 from warehouse import checks, pack, read
 from warehouse.attach import connect, schema_version
@@ -56,7 +57,7 @@ def source(tmp_path_factory):
 def content(source, tmp_path_factory) -> bytes:
     """Its pack."""
     path = tmp_path_factory.mktemp("pack") / "records.parquet"
-    assert pack.write_pack(source, path, made_by="a test") == 8
+    assert pack.write_pack(source, path, made_by="a test") == 9
     return path.read_bytes()
 
 
@@ -76,7 +77,7 @@ def path(content, tmp_path) -> Path:
 
 
 def fill(lake: Lake) -> None:
-    """Eight complete measurements, of base and child; one more that is not complete."""
+    """Nine complete measurements, of base and child; one more that is not complete."""
     add_structural(lake, "base", {0: [0.5, 1 / 3], 1: [0.5, None]}, 1e-7)
     # Far from its rerun, at the smallest double there is, and with a rerun alone.
     rows = [tau_row(0, 0, 0.9, 1e-9), tau_row(0, 1, 5e-324, 0.1 + 0.2)]
@@ -112,6 +113,7 @@ def fill(lake: Lake) -> None:
     tables = {"weight_lineage_pair": [lineage_pair_row(1)]}
     tables["weight_lineage"] = [weight_row(0, "q", cosine=2 / 3), weight_row(None, "embed")]
     add_unit(lake, "l", "lineage", {"base": "base", "derivative": "child"}, tables)
+    add_unit(lake, "r", "rollout", {"model": "child"}, one_of_each())
     lake.add_comparisons([comparison("child", "base", "an-earlier-base")])
     lake.add_comparisons([comparison("child", "base", "base"), comparison("child", "teacher", "t")])
     lake.add_organisms([organism("child"), organism("base", base_id=None, is_distilled=False)])
@@ -145,15 +147,15 @@ def rewritten(path: Path, change, notes: dict[bytes, bytes] | None = None) -> No
 def test_what_is_packed_is_what_is_taken(source, path, lake):
     taken = pack.take_pack(lake, path)
     # Records: 4 + 3 tau, 1 + 3 templates, 1 distance, 1 winner gap of 2 prompts, 1 stiffness,
-    # 1 curvature of 2 prompts, 1 lineage of 2 weights.
-    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (8, 0, 22)
-    complete = {"s-base", "s-child", "t-base", "t-child", "d", "w", "f", "l"}
+    # 1 curvature of 2 prompts, 1 lineage of 2 weights, 1 row of each of 8 tables of provenance.
+    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (9, 0, 30)
+    complete = {"s-base", "s-child", "t-base", "t-child", "d", "w", "f", "l", "r"}
     for table in (*(t.name for t in TABLES.values() if t.is_record), "organism", "model"):
         theirs = rows_of(lake, table)
         assert theirs, table
         ours = [row for row in rows_of(source, table) if row.get("measurement_id", "d") in complete]
         assert theirs == ours, table
-    for table, n in (("measurement", 8), ("measurement_model", 10), ("unit", 9)):
+    for table, n in (("measurement", 9), ("measurement_model", 11), ("unit", 10)):
         ours = [row for row in rows_of(source, table) if row["measurement_id"] in complete]
         assert rows_of(lake, table) == ours and len(ours) == n
     zeros = next(row for row in rows_of(lake, "prompt_template") if row["prompt_id"] == "p2")
@@ -187,10 +189,10 @@ def test_taking_it_again_adds_nothing_and_packing_it_again_gives_the_same_file(p
     pack.take_pack(lake, path)
     before = {table: rows_of(lake, table) for table in TABLES if table != "schema_version"}
     taken = pack.take_pack(lake, path)
-    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (0, 8, 0)
+    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (0, 9, 0)
     assert before == {table: rows_of(lake, table) for table in before}
     again = path.with_name("again.parquet")
-    assert pack.write_pack(lake, again, made_by="a test") == 8
+    assert pack.write_pack(lake, again, made_by="a test") == 9
     assert again.read_bytes() == path.read_bytes()
 
 
@@ -202,7 +204,7 @@ def test_what_the_lake_knows_stays_as_it_is(path, lake):
     lake.append_unit("s-base", "seed-0", rows, 1.0)
     taken = pack.take_pack(lake, path)
     # Without the 4 records of s-base.
-    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (7, 1, 18)
+    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (8, 1, 26)
     kept = read.table("structural_tau", lake.location, measurement_id="s-base")
     assert kept["tau"].to_list() == [0.125]
     assert lake.units_done("s-base") == {"seed-0"} and not lake.is_complete("s-base")
@@ -238,9 +240,9 @@ def test_instants_are_those_of_the_taking_and_the_newest_stays_the_newest(lake, 
 def test_a_taken_measurement_is_complete_and_nobody_runs_it(path, lake):
     pack.take_pack(lake, path)
     runs = read.mart("run", lake.location)
-    assert runs["state"].to_list() == ["complete"] * 8
+    assert runs["state"].to_list() == ["complete"] * 9
     unknown = ("attempt_id", "host", "started_at", "units_per_min", "time_left_s", "reason")
-    assert all(runs[name].null_count() == 8 for name in unknown)
+    assert all(runs[name].null_count() == 9 for name in unknown)
     assert set(runs["label"]) == {"BASE", "CHILD", "CHILD vs BASE"}
     course = read.mart("run_unit", lake.location, measurement_id="s-base")
     assert sorted(course["n_units_done"]) == [1, 2]
@@ -280,7 +282,7 @@ def test_it_is_taken_in_one_transaction(path, lake, monkeypatch):
     is_over.set()
     watcher.join()
     assert newest_snapshot(lake) == before + 1
-    assert seen <= {(0, 0, 0), (2, 9, 8)} and (2, 9, 8) in seen
+    assert seen <= {(0, 0, 0), (2, 10, 9)} and (2, 10, 9) in seen
 
 
 def corrupted(path: Path) -> None:
@@ -312,7 +314,7 @@ def too_few_units(rows):
 
 
 def no_plan(rows):
-    rows["structural_tau"][0]["measurement_id"] = 8  # places are 0 to 7
+    rows["structural_tau"][0]["measurement_id"] = 9  # places are 0 to 8
 
 
 def no_model(rows):
