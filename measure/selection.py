@@ -296,11 +296,7 @@ def rank_criteria(points: Points) -> Ranking:
         ValueError: max-count, random or longest is missing, or benchmarks or seeds differ.
     """
     _check(points)
-    by_seed = {name: np.array(list(found.values())).mean(0) for name, found in points.items()}
-
-    def gain(criterion: str, over: str) -> Gain:
-        return _gain(criterion, over, by_seed[criterion] - by_seed[over])
-
+    by_seed = {name: _by_seed(found) for name, found in points.items()}
     rows: list[Ranked] = []
     for name, found in points.items():
         low, high = _interval(by_seed[name])
@@ -310,10 +306,10 @@ def rank_criteria(points: Points) -> Ranking:
             average=float(by_seed[name].mean()),
             ci_low_average=low,
             ci_high_average=high,
-            gain=None if name == VANILLA else gain(name, VANILLA),
+            gain=None if name == VANILLA else gain_over(points, name, VANILLA),
         )
         rows.append(row)
-    over_vanilla, over_longest = gain(GUIDED, VANILLA), gain(GUIDED, LONGEST)
+    over_vanilla, over_longest = (gain_over(points, GUIDED, other) for other in (VANILLA, LONGEST))
     beyond_length = f"{over_longest.text()}: the effect that length does not explain"
     return Ranking(
         rows=tuple(sorted(rows, key=lambda row: (-row.average, row.criterion))),
@@ -341,16 +337,22 @@ def _check(points: Points) -> None:
             raise ValueError(f"{name} has seeds {shape} by benchmark, {GUIDED} has {wanted}")
 
 
-def _gain(criterion: str, over: str, differences: NDArray[np.float64]) -> Gain:
+def gain_over(points: Points, criterion: str, other: str) -> Gain:
+    """One criterion against another, paired by seed, over the mean of the benchmarks."""
+    differences = _by_seed(points[criterion]) - _by_seed(points[other])
     low, high = _interval(differences)
     return Gain(
         criterion=criterion,
-        over=over,
+        over=other,
         points=float(differences.mean()),
         ci_low_points=low,
         ci_high_points=high,
         n_seeds=len(differences),
     )
+
+
+def _by_seed(found: Mapping[str, Sequence[float]]) -> NDArray[np.float64]:
+    return np.array(list(found.values()), dtype=np.float64).mean(0)
 
 
 def _interval(by_seed: NDArray[np.float64]) -> tuple[float | None, float | None]:

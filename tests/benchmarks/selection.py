@@ -6,8 +6,11 @@ A seed has questions of its own, responses of its own, a training order and held
 own; all criteria of a seed share them. So an interval over seeds is one over questions and problems
 too. One response of each question is read: as many examples for each criterion. All students read
 as many tokens (steps x rows x 192, packed), not as many passes: criteria that choose longer
-responses would else train for longer, and length is what they are compared with. `random-again` is
-the null: a second draw of the vanilla selection, which must not improve on the first.
+responses would else train for longer, and length is what they are compared with. Two are added:
+
+    random-again     the null: a second draw of the vanilla selection must not improve on the first
+    random-as-often  what more passes do: the vanilla selection, read as often as min-count's
+                     shorter responses are, so in more steps
 
 Every result is a line in FOLDER/results.jsonl as it comes; a run that was stopped goes on.
 """
@@ -30,7 +33,7 @@ from flows import selecting
 from measure import problems, selection, zoo
 from measure.records import Rollout
 from measure.rollouts import Sampling
-from measure.selection import CRITERIA, Candidate, Gain, Ranking
+from measure.selection import CRITERIA, Candidate, Gain
 from measure.zoo import build, corpus, scoring, train
 
 SEEDS = range(5)
@@ -41,6 +44,7 @@ STEPS, BATCH_ROWS, LR = 250, 8, 2e-3
 N_PER_CELL = 50  # held-out problems of each horizon and condition: 400 a seed
 SCORE_SEED = 7_000  # and the seed: problems that nothing else is scored on
 AGAIN, AGAIN_SEED = "random-again", 1_000
+AS_OFTEN = "random-as-often"
 
 
 def pool(folder: Path, teacher: str, student: str, seed: int) -> list[Candidate]:
@@ -110,14 +114,16 @@ def make_student(
     chosen = _select(among, criterion, beta, seed)
     longest = selection.select(among, "longest", beta)
     model, tokenizer = build.load(zoo.member(student).path)
-    texts = [
-        problems.plain_prompt(problems.PLAIN_PROMPT, one.rollout.problem) + one.rollout.text
-        for one in chosen
-    ]
+    texts = _texts(chosen)
+    steps = STEPS
+    if criterion == AS_OFTEN:
+        shortest = _texts(selection.select(among, "min-count", beta))
+        sizes = [len(tokenizer("".join(read))["input_ids"]) for read in (texts, shortest)]
+        steps = round(STEPS * sizes[0] / sizes[1])
     rows = build.rows_of(
-        tokenizer, corpus.documents(seed, {"traces": 1.0}, traces=texts), STEPS * BATCH_ROWS
+        tokenizer, corpus.documents(seed, {"traces": 1.0}, traces=texts), steps * BATCH_ROWS
     )
-    losses = train.train(model, train.batches(rows, STEPS, BATCH_ROWS, seed), STEPS, LR)
+    losses = train.train(model, train.batches(rows, steps, BATCH_ROWS, seed), steps, LR)
     scored = scoring.accuracies(model, tokenizer, N_PER_CELL, SCORE_SEED + seed)
     return {
         "teacher": teacher,
@@ -127,6 +133,7 @@ def make_student(
         "accuracy": {k: v for k, v in scored.items() if k.startswith("accuracy_")},
         "beta": beta,
         "beta_source": beta_source,
+        "steps": steps,
         "n_candidates": len(among),
         "n_examples": len(chosen),
         "mean_tokens": float(np.mean([one.n_tokens for one in chosen])),
@@ -137,24 +144,33 @@ def make_student(
     }
 
 
+def _texts(chosen: Sequence[Candidate]) -> list[str]:
+    return [
+        problems.plain_prompt(problems.PLAIN_PROMPT, one.rollout.problem) + one.rollout.text
+        for one in chosen
+    ]
+
+
 def _select(among: Sequence[Candidate], criterion: str, beta: float, seed: int) -> list[Candidate]:
     if criterion == AGAIN:
         return selection.select(among, "random", beta, AGAIN_SEED + seed)
+    criterion = "random" if criterion == AS_OFTEN else criterion
     return selection.select(among, next(c for c in CRITERIA if c == criterion), beta, seed)
 
 
-def ranking(results: Sequence[dict[str, object]]) -> Ranking:
-    """The verdict on all seeds' results; the null is ranked as one more criterion."""
+def points_of(results: Sequence[dict[str, object]]) -> dict[str, dict[str, list[float]]]:
+    """All seeds' points; what was added is one more criterion."""
     points: dict[str, dict[str, list[float]]] = {}
     for line in sorted(results, key=lambda line: line["seed"]):
         for cell, share in line["accuracy"].items():
             points.setdefault(line["criterion"], {}).setdefault(cell, []).append(100 * share)
-    return selection.rank_criteria(points)
+    return points
 
 
 def report(results: Sequence[dict[str, object]]) -> None:
     """The table and the verdict."""
-    found = ranking(results)
+    points = points_of(results)
+    found = selection.rank_criteria(points)
     head = f"{'criterion':20}{'points':>22}{'over random':>24}"
     say(f"{head}{'tokens':>8}{'Teacher':>9}{'= longest':>11}")
     for row in found.rows:
@@ -163,13 +179,15 @@ def report(results: Sequence[dict[str, object]]) -> None:
             float(np.mean([line[name] for line in own]))
             for name in ("mean_tokens", "mean_teacher_sentences", "same_as_longest")
         )
-        points = f"{row.average:.1f} [{row.ci_low_average:.1f}, {row.ci_high_average:.1f}]"
-        shown = f"{row.criterion:20}{points:>22}{_gain(row.gain):>24}"
+        average = f"{row.average:.1f} [{row.ci_low_average:.1f}, {row.ci_high_average:.1f}]"
+        shown = f"{row.criterion:20}{average:>22}{_gain(row.gain):>24}"
         say(f"{shown}{tokens:8.1f}{teacher:9.2f}{same:11.0%}")
     for reason in found.reasons:
         say(reason)
-    (null,) = (row.gain for row in found.rows if row.criterion == AGAIN)
+    null = selection.gain_over(points, AGAIN, "random")
     say(f"null: {null.text()}: {null.label}")
+    passes = selection.gain_over(points, "min-count", AS_OFTEN)
+    say(f"at as many passes: {passes.text()}: {passes.label}")
     say(f"verdict: {found.label}")
 
 
@@ -193,7 +211,9 @@ def main() -> None:
         [json.loads(line) for line in log.read_text("utf-8").splitlines()] if log.exists() else []
     )
     done = {(line["seed"], line["criterion"]) for line in results}
-    wanted = [(seed, c) for seed in SEEDS for c in (*CRITERIA, AGAIN) if (seed, c) not in done]
+    wanted = [
+        (seed, c) for seed in SEEDS for c in (*CRITERIA, AGAIN, AS_OFTEN) if (seed, c) not in done
+    ]
     models = (given.folder, given.teacher, given.student)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(given.jobs, context, build.end_with_parent) as workers:
