@@ -37,6 +37,7 @@ def test_every_command_has_help(capsys):
         "demo",
         "verdict",
         "evaluate",
+        "declare",
         "sql",
         "take",
         "pack",
