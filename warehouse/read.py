@@ -36,8 +36,12 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "claim": (),
     **dict.fromkeys(
         (
-            "provenance", "provenance_breakdown", "provenance_position", "provenance_correctness",
-            "provenance_rollout", "sentence",
+            "provenance",
+            "provenance_breakdown",
+            "provenance_position",
+            "provenance_correctness",
+            "provenance_rollout",
+            "sentence",
         ),  # fmt: skip
         ("provenance",),
     ),
