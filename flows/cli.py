@@ -428,7 +428,7 @@ def _init(_: argparse.Namespace) -> int:
 
 
 # One tells of a lake that cannot be, one makes it, three need none.
-_WITHOUT_LAKE = (_doctor, _init, _zoo_list, _zoo_build, cli_sentences.select)
+_WITHOUT_LAKE = (_doctor, _init, _zoo_list, _zoo_build, cli_sentences.run_select)
 
 
 if __name__ == "__main__":

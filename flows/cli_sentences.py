@@ -88,7 +88,7 @@ def add_select(commands: "Commands") -> None:
     select.add_argument("--dtype", default="float32", help="of the weights in memory")
     select.add_argument("--batch-size", type=int, default=64, metavar="N", help="responses at once")
     select.add_argument("--force", action="store_true", help="write the file anew if it exists")
-    select.set_defaults(run=select)
+    select.set_defaults(run=run_select)
 
 
 def _trace(given: argparse.Namespace) -> int:
@@ -99,7 +99,7 @@ def _trace(given: argparse.Namespace) -> int:
     return trace.trace(options, as_json=given.json, dry_run=given.dry_run)
 
 
-def select(given: argparse.Namespace) -> int:
+def run_select(given: argparse.Namespace) -> int:
     """Run `cicatrix select`, which needs no lake."""
     from flows import selecting
     from measure.rollouts import Sampling
