@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LAYERS: tuple[Layer, ...] = ("structural", "functional")  # delta-norm is a gate and moves nothing
 
+ALIKE = ("protocol", "n_values", "tokenizer")  # what displacements must share to be compared
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Question:
@@ -52,7 +54,7 @@ def question(frame: pl.DataFrame, layer: Layer, derivative_id: str, base_id: str
     if asked["floor"] is None:
         return "the noise of its displacement is unknown or too large"
     family = frame.filter(family=asked["family"])
-    like = _like(family, asked["protocol"], asked["n_values"])
+    like = _like(family, *(asked[name] for name in ALIKE))
     members = like.filter(is_asked | pl.col("is_distilled").is_not_null())
     vectors = _vectors(members)
     if not vectors.shape[1]:
@@ -72,20 +74,20 @@ def families(frame: pl.DataFrame, layer: Layer) -> list[Calibration]:
     found: list[Calibration] = []
     for (_,), family in known.group_by("family", maintain_order=True):
         shared = (
-            family.group_by("protocol", "n_values")
+            family.group_by(*ALIKE)
             .agg(pl.len(), pl.col("measured_at").max())
-            .sort("len", "measured_at", "protocol", descending=True)
+            .sort("len", "measured_at", "protocol", "tokenizer", descending=True)
         )
-        members = _like(family, shared["protocol"][0], shared["n_values"][0])
+        members = _like(family, *(shared[name][0] for name in ALIKE))
         vectors = _vectors(members)
         if vectors.shape[1]:
             found.append(_calibration(members, _derivatives(members, vectors), layer))
     return sorted(found, key=lambda one: one.family)
 
 
-def _like(frame: pl.DataFrame, protocol: str, n_values: int) -> pl.DataFrame:
-    """Displacements that may be compared: measured alike, and their noise is known."""
-    return frame.filter(pl.col("floor").is_not_null(), protocol=protocol, n_values=n_values)
+def _like(frame: pl.DataFrame, *alike: object) -> pl.DataFrame:
+    """Displacements that may be compared: the same in all of ALIKE, and their noise is known."""
+    return frame.filter(pl.col("floor").is_not_null(), **dict(zip(ALIKE, alike, strict=True)))
 
 
 def _vectors(members: pl.DataFrame) -> Matrix:

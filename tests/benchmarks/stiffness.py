@@ -2,8 +2,8 @@
 
 Each way is a process of its own, twice in turns, on a file that was read before. Ours maps the file
 and holds one chunk; pages of the mapped file that were read count as resident, though the system
-may take them back. The naive way loads the model with transformers and takes the standard
-deviation of its head in float64. S must be equal to 1e-6 of itself.
+may take them back. The naive way loads the model with transformers and takes the standard deviation
+of its head in float64. S must be equal to 1e-6 of itself.
 """
 
 import argparse

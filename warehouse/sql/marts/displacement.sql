@@ -7,7 +7,8 @@
 -- recipe: class of its recipe; null if its lineage from this base is not known
 -- is_distilled: whether it learnt from a teacher's output; null if unknown
 -- declared_by: who says so: 'zoo' or 'user'; null if nobody does
--- protocol: hash of all that two displacements must share to be compared: measured alike, read with one tokenizer
+-- protocol: hash of all that two displacements must share to be measured alike
+-- tokenizer: hash of the tokenizer that the base reads with, else the base's id: under other tokens a prompt has other states, and calibrates nothing
 -- n_values: length of the vector
 -- n_failed: values of it that are null, since a prompt failed
 -- floor: noise of its norm: max(1e-4, eps_measured) in each seed; the centroid's floor, logits; null if unknown
@@ -32,7 +33,8 @@ structural as (
         dims.other_id as base_id,
         dims.other as base,
         'structural' as layer,
-        concat_ws('|', dims.protocol, list(distinct dims.seed order by dims.seed)) as measured_by,
+        sha256(concat_ws('|', dims.protocol, list(distinct dims.seed order by dims.seed)))
+            as protocol,
         count(*) as n_values,
         count(*) - count(dims.d) as n_failed,
         any_value(noise.floor) as floor,
@@ -53,7 +55,7 @@ functional as (
         compared.base_id,
         compared.base,
         'functional' as layer,
-        any_value(moved.protocol) as measured_by,
+        any_value(moved.protocol) as protocol,
         count(*) as n_values,
         0 as n_failed,
         any_value(compared.centroid_floor) as floor,
@@ -88,10 +90,8 @@ select
     organism.method as recipe,
     organism.is_distilled,
     organism.declared_by,
-    -- tokens of a prompt make its states: under other tokens they are other values
-    sha256(
-        concat_ws('|', both_layers.measured_by, coalesce(model.tokenizer_sha256, model.model_id))
-    ) as protocol,
+    both_layers.protocol,
+    coalesce(model.tokenizer_sha256, model.model_id) as tokenizer,
     both_layers.n_values::integer as n_values,
     both_layers.n_failed::integer as n_failed,
     both_layers.floor,
