@@ -36,7 +36,7 @@ def _word_tokenizer() -> Any:
     vocabulary = {
         word: i
         for i, word in enumerate(dict.fromkeys(["[UNK]", "[CLS]", "[SEP]", "[MASK]", *texts]))
-    }  # noqa: E501
+    }
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -76,7 +76,7 @@ def test_terms_that_a_tokenizer_cuts_alike_are_a_run():
     assert firsts == dict.fromkeys(range(5), 20)
     asked = {
         _terms_of(item.corrupted, task_words.NUMERALS)[i] for item in found.items for i in (0, 3)
-    }  # noqa: E501
+    }
     assert asked == set(range(9))
     # " 5" is a blank and a digit: the blank is the last token given, the digit the answer.
     assert {BYTES.decode(row[-1:]) for row in found.clean} == {" "}
@@ -145,7 +145,7 @@ def test_the_indirect_object_is_the_one_who_does_not_give():
     for row, broken, item in zip(found.clean, found.corrupted, found.items, strict=True):
         first, second, giver = (
             _at(WORDS, row, found.roles[r]) for r in ("name_1", "name_2", "giver")
-        )  # noqa: E501
+        )
         assert {item.answer.strip(), giver} == {first, second}
         assert item.foil == f" {giver}"
         others = {_at(WORDS, broken, found.roles[role]) for role in people}
