@@ -201,8 +201,17 @@ class CausalLM:
     @torch.inference_mode()
     def logits(self, after_norm: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
         """fp32 logits of states after the final norm, with the model's own scale and soft-cap."""
+        return self._scaled(F.linear(after_norm.float(), self._unembedding, self._bias))
+
+    def token_logits(
+        self, after_norm: Float[Tensor, "rows d_model"], tokens: Int[Tensor, "rows k"]
+    ) -> Float[Tensor, "rows k"]:
+        """fp32 logits of k tokens for each state, without those of the others; gradients pass."""
+        logits = torch.einsum("rd,rkd->rk", after_norm.float(), self._unembedding[tokens])
+        return self._scaled(logits if self._bias is None else logits + self._bias[tokens])
+
+    def _scaled(self, logits: Tensor) -> Tensor:
         config = self.model.config
-        logits = F.linear(after_norm.float(), self._unembedding, self._bias)
         if (scale := getattr(config, "logit_scale", None)) is not None:  # Cohere multiplies
             logits = logits * scale
         if (divisor := getattr(config, "logits_scaling", None)) is not None:  # Granite divides
