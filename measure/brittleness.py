@@ -220,7 +220,7 @@ class BrittlenessDifference:
 
 
 def compression(params_teacher: float, params_student: float) -> float | None:
-    """C = 1 - params_S / params_T, any unit, the same of both; None if the student is no smaller."""
+    """C = 1 - params_S / params_T of counts in one unit; None if the student is no smaller."""
     share = 1 - params_student / params_teacher
     return share if share > 0 else None
 
