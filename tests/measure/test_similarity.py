@@ -9,9 +9,11 @@ from measure.similarity import head_similarity, paper_head_similarity, similarit
 
 
 def patterns(n_prompts, n_heads, n_tokens, seed):
-    """Causal attention of random logits: rows sum to 1, nothing looks ahead."""
-    logits = np.random.default_rng(seed).normal(size=(n_prompts, n_heads, n_tokens, n_tokens))
-    weights = np.exp(2 * logits) * np.tril(np.ones((n_tokens, n_tokens)))
+    """Causal attention: each head's own random pattern, varied by prompt; rows sum to 1."""
+    rng = np.random.default_rng(seed)
+    own = 2 * rng.normal(size=(n_heads, n_tokens, n_tokens))
+    logits = own + rng.normal(size=(n_prompts, *own.shape))
+    weights = np.exp(logits) * np.tril(np.ones((n_tokens, n_tokens)))
     return (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
 
 
