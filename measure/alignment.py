@@ -190,10 +190,7 @@ class _Pair:
 
     def raw(self, shares: Float[NDArray[np.float64], "*batch prompts"]) -> tuple[Values, Values]:
         """Either model's loss of logit difference by component; the public code keeps no sign."""
-        found = [
-            (shares @ sweep.ld_clean)[..., None] - shares @ sweep.ld_ablated.T
-            for sweep in (self.teacher, self.student)
-        ]
+        found = [shares @ sweep.effects.T for sweep in (self.teacher, self.student)]
         one, other = (np.abs(loss) if self.is_paper else np.maximum(0, loss) for loss in found)
         return one, other
 

@@ -147,7 +147,8 @@ _NUMBERS = tuple(
 
 def drops_of(sweep: Sweep) -> Drops:
     """Drop of each component in %, heads first, then MLPs."""
-    retained = retained_pct(np.array(sweep.ld_clean.mean()), sweep.ld_ablated.mean(1))
+    clean = sweep.ld_clean.mean()
+    retained = retained_pct(clean, clean - sweep.effects.mean(1))
     return sweep.in_paper_order(drop_pct(retained))
 
 
@@ -172,8 +173,7 @@ def _resampled_drops(sweep: Sweep) -> Iterator[NDArray[np.float64]]:
 def noise_floor(sweep: Sweep) -> float:
     """95 % of the mean drop in % that the prompts' noise makes of components without an effect."""
     n, mean = len(sweep.ld_clean), float(sweep.ld_clean.mean())
-    effects = sweep.ld_clean - sweep.ld_ablated
-    noise = effects - effects.mean(1, keepdims=True)
+    noise = sweep.effects - sweep.effects.mean(1, keepdims=True)
     drawn = [
         drop_pct(100 - 100 * (counts @ noise.T / n) / mean).mean(1)
         for counts in bootstrap_counts(n)

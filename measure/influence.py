@@ -57,6 +57,11 @@ class Sweep:
                 f"{self.is_head.shape} and ld_ablated {self.ld_ablated.shape}"
             )
 
+    @property
+    def effects(self) -> Float[NDArray[np.float64], "components prompts"]:
+        """Logit difference that each ablation takes; of a dead component exactly 0."""
+        return self.ld_clean - self.ld_ablated
+
     def in_paper_order(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Heads row by row, then MLPs: the bootstrap's draws follow the order of its list."""
         return np.concatenate([values[self.is_head], values[~self.is_head]])
@@ -175,8 +180,8 @@ def component_effects(sweep: Sweep) -> list[ComponentEffect]:
     baseline = task_baseline(sweep.ld_clean)
     if baseline.mean_ld is None:
         return []
-    clean, ablated = baseline.mean_ld, sweep.ld_ablated.mean(1)
-    raw = np.maximum(0, clean - ablated)
+    clean, effect = baseline.mean_ld, sweep.effects.mean(1)
+    ablated, raw = clean - effect, np.maximum(0, effect)
     retained = retained_pct(np.array(clean), ablated)
     drops = drop_pct(retained)
     effects, resampled = _intervals_over_prompts(sweep)
@@ -194,12 +199,12 @@ def component_effects(sweep: Sweep) -> list[ComponentEffect]:
             n_prompts=baseline.n_prompts,
             mean_ld_clean=clean,
             mean_ld_ablated=float(ablated[i]),
-            effect=float(clean - ablated[i]),
+            effect=float(effect[i]),
             ci_low_effect=or_none(effects[0, i]),
             ci_high_effect=or_none(effects[1, i]),
             influence_raw=float(raw[i]),
             retained_pct=known(retained[i]),
-            delta_p_pct=known(100 * (ablated[i] - clean) / abs(clean)) if clean else None,
+            delta_p_pct=known(-100 * effect[i] / abs(clean)) if clean else None,
             drop_pct=known(drops[i]),
             ci_low_drop_pct=known(resampled[0, i]),
             ci_high_drop_pct=known(resampled[1, i]),
@@ -229,9 +234,10 @@ def _intervals_over_prompts(
 
 def resampled_means(sweep: Sweep) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Mean logit differences, clean and ablated, of 10,000 draws of the prompts, in chunks."""
-    n = len(sweep.ld_clean)
+    n, effects = len(sweep.ld_clean), sweep.effects
     for counts in bootstrap_counts(n):
-        yield counts @ sweep.ld_clean / n, counts @ sweep.ld_ablated.T / n
+        clean = counts @ sweep.ld_clean / n
+        yield clean, clean[:, None] - counts @ effects.T / n
 
 
 def percentiles(drawn: NDArray[np.float64]) -> NDArray[np.float64]:

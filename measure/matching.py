@@ -58,6 +58,9 @@ class Matched:
 def match(similarity: Pairs, matching: Matching) -> Matched:
     """Pairs of one type, positions within it; none where either model has none of it."""
     *batch, n_teacher, n_student = similarity.shape
+    if not n_teacher or not n_student:
+        nothing = np.empty((*batch, 0))
+        return Matched(nothing.astype(np.intp), nothing.astype(np.intp), nothing, nothing)
     if matching == "hungarian":
         flat = similarity.reshape(-1, n_teacher, n_student)
         found = np.array([linear_sum_assignment(one, maximize=True) for one in flat], dtype=np.intp)
@@ -71,7 +74,7 @@ def match(similarity: Pairs, matching: Matching) -> Matched:
         similarity.reshape(*batch, n_teacher * n_student), teacher * n_student + student, -1
     )
     weight = np.ones_like(taken)
-    if matching == "soft" and taken.size:
+    if matching == "soft":
         by_teacher = np.exp(taken.reshape(*batch, n_teacher, -1))
         weight = (by_teacher / by_teacher.sum(-1, keepdims=True)).reshape(taken.shape)
     return Matched(teacher, student, taken, weight)
