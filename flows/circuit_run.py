@@ -1,6 +1,6 @@
 """One run of distilled circuits: what is at hand, how to make the rest, and what follows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -125,13 +125,18 @@ class CircuitRun:
         """Run a model for what it is missing."""
         self.runner.run(ref, self._jobs(ref))
 
-    def is_complete(self) -> bool:
-        """Whether no model has to run for its components; what follows from them may be missing."""
-        return all(
-            self.runner.is_done(job.measurement)
+    def n_components(self, ref: str) -> int:
+        """Heads and MLPs of a model."""
+        return models.shape_of(sources.find(ref))[1]
+
+    def n_passes_missing(self) -> int:
+        """Prompts that have to go through models, whole or from a layer on."""
+        return sum(
+            job.n_passes
             for ref in self.choice.models()
             for job in self._jobs(ref)
-        ) and all(self.runner.is_done(self._alignment_plan(s)) for s in self.choice.students)
+            if not self.runner.is_done(job.measurement)
+        )
 
     def conclude(self) -> None:
         """What the ablations say of each model, then of each student beside its teacher."""
@@ -332,5 +337,4 @@ def _answers(model: CausalLM, task: TaskSet, rows: int) -> tuple[Any, Any]:
 def _has_bos(source: sources.Source, task: TaskSet) -> bool:
     """Whether the tokenizer puts a token of its own before every text."""
     bos = models.tokenizer_of(source).bos_token_id
-    first: Sequence[int] = task.clean[:, 0].tolist()
-    return bos is not None and set(first) == {bos}
+    return isinstance(bos, int) and bool((task.clean[:, 0] == bos).all())

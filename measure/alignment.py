@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from measure.circuit_records import Alignment, ComponentMatch, Matching, Normalisation
 from measure.influence import (
     NORMALISATIONS,
-    Kind,
-    Normalisation,
     Sweep,
     influence,
     or_none,
@@ -35,7 +34,6 @@ from measure.intervals import SEED, bootstrap_counts
 from measure.matching import (
     MATCHINGS,
     Matched,
-    Matching,
     Score,
     delta_in_list,
     delta_influence,
@@ -58,60 +56,6 @@ VERSION = 1  # raise it when a number changes: it is part of the measurement's i
 N_RESAMPLES = 1_000
 N_SHUFFLES = 1_000
 CHUNK = 50  # resamples at once: 50 of 144 by 72 heads are 4 MB
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alignment:
-    """One row per teacher, student, task, mode, normalisation and matching; intervals over prompts.
-
-    Null with the reason where a model cannot do the task.
-    """
-
-    mode: Mode
-    normalisation: Normalisation
-    matching: Matching
-    n_prompts: int
-    n_components_teacher: int
-    n_components_student: int
-    n_pairs: int | None  # in paper_code mode as they count
-    alignment: float | None  # A, 0 to 1
-    ci_low_alignment: float | None
-    ci_high_alignment: float | None
-    mean_similarity: float | None
-    ci_low_mean_similarity: float | None
-    ci_high_mean_similarity: float | None
-    mean_abs_delta_influence: float | None
-    ci_low_mean_abs_delta_influence: float | None
-    ci_high_mean_abs_delta_influence: float | None
-    null_alignment: float | None  # mean of A where influences are shuffled within a type
-    null_low: float | None  # 95 % of 1,000 shuffles
-    null_high: float | None
-    null_p: float | None  # share of shuffles, A itself among them, that reach A
-    gain: float | None  # A less its null
-    ci_low_gain: float | None  # null in paper_code mode, whose null has no closed form
-    ci_high_gain: float | None
-    chance_similarity_heads: float | None  # mean over all pairs
-    chance_similarity_mlps: float | None  # null in paper_code mode
-    mlp_method: str | None
-    mlp_reason: str | None  # why by this method
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComponentMatch:
-    """One row per mode, matching and pair of components."""
-
-    mode: Mode
-    matching: Matching
-    kind: Kind
-    component_teacher: str
-    component_student: str
-    similarity: float
-    weight: float  # in A: 1, a share under soft matching, 2 where the public code counts twice
-    influence_teacher: float | None  # largest 1; in paper_code mode of the list's sum
-    influence_student: float | None
-    abs_delta_influence: float | None
-    resample_share: float | None  # draws of the prompts that match the two, 0 to 1; null of none
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,13 @@ and the control are OUR DEFINITION.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from measure.circuit_records import Against, Brittleness, BrittlenessDifference
 from measure.errors import BadInput
 from measure.influence import (
     Sweep,
@@ -45,8 +46,6 @@ if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes wi
 
 TOP = 5
 TAIL_FROM = 20.0
-
-Against = Literal["teacher", "size-matched control"]
 
 
 # --- of drops in percent ----------------------------------------------------------------------
@@ -74,36 +73,6 @@ def tail_score(drops: Values) -> Means:
 
 
 # --- one row a model ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Brittleness:
-    """One row per model and task: what removing a component costs, over all of its components."""
-
-    n_components: int
-    n_prompts: int
-    mean_drop_pct: float | None
-    ci_low_mean_drop_pct: float | None  # over components, as published
-    ci_high_mean_drop_pct: float | None
-    prompt_ci_low_mean_drop_pct: float | None  # over prompts, as all other intervals here
-    prompt_ci_high_mean_drop_pct: float | None
-    floor_mean_drop_pct: float | None  # 95 % of what the noise of the prompts makes without effects
-    top5_drop_pct: float | None  # mean of the five largest
-    ci_low_top5_drop_pct: float | None
-    ci_high_top5_drop_pct: float | None
-    gini_drop: float | None  # 0 to 1; null if no component drops
-    ci_low_gini_drop: float | None
-    ci_high_gini_drop: float | None
-    tail_score: float | None  # 0 to 1
-    ci_low_tail_score: float | None
-    ci_high_tail_score: float | None
-    share_over_10_pct: float | None  # of components, 0 to 1
-    ci_low_share_over_10_pct: float | None
-    ci_high_share_over_10_pct: float | None
-    share_over_20_pct: float | None
-    ci_low_share_over_20_pct: float | None
-    ci_high_share_over_20_pct: float | None
-    reason: str | None
 
 
 _SUMMARIES: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
@@ -190,33 +159,6 @@ def component_interval(drops: Drops) -> tuple[float, float]:
 
 
 # --- a student against its teacher, or against a model of its own size --------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrittlenessDifference:
-    """One row per student, model it is held against and way: by how much its mean drop is larger.
-
-    Intervals that are not named after prompts are over components.
-    """
-
-    against: Against
-    is_paper_mode: bool  # the difference is the mean of the bootstrap's, not the sample's
-    n_components_student: int
-    n_components_other: int
-    n_prompts: int | None  # null of published components
-    difference_pct: float | None  # percentage points of mean drop
-    ci_low_difference_pct: float | None
-    ci_high_difference_pct: float | None
-    prompt_ci_low_difference_pct: float | None  # null of published components
-    prompt_ci_high_difference_pct: float | None
-    compression: float | None  # 0 to 1; null against a model of the same size
-    beta: float | None  # points for a compression of 1
-    ci_low_beta: float | None
-    ci_high_beta: float | None
-    per_tenth: float | None  # points for each 0.1 of compression
-    ci_low_per_tenth: float | None
-    ci_high_per_tenth: float | None
-    reason: str | None
 
 
 def compression(params_teacher: float, params_student: float) -> float | None:

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 from measure.verdicts import Verdict, shown
 
 if TYPE_CHECKING:  # types for the reader; a verdict needs no matrices
-    from measure.influence import Normalisation
-    from measure.matching import Matching
+    from measure.circuit_records import Matching, Normalisation
 
 BASELINE: tuple[Normalisation, Matching] = ("max", "greedy")  # the one that the paper states
 NOISE_MAX_SPEARMAN = -0.9

@@ -24,13 +24,14 @@ matching: that and the null are OUR DEFINITION.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from measure.influence import Normalisation, Sweep, influence
+from measure.circuit_records import Matching, Normalisation
+from measure.influence import Sweep, influence
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
     from jaxtyping import Float, Int
@@ -41,7 +42,6 @@ if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes wi
 N_SOFT = 5
 TWICE_BELOW = 0.95
 
-Matching = Literal["greedy", "hungarian", "soft"]
 MATCHINGS: tuple[Matching, ...] = ("greedy", "hungarian", "soft")
 
 
