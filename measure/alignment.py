@@ -53,6 +53,7 @@ if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes wi
     Draws = Float[NDArray[np.float64], " resamples"]
 
 VERSION = 1  # raise it when a number changes: it is part of the measurement's id
+Variant = tuple[Normalisation, Matching]
 N_RESAMPLES = 1_000
 N_SHUFFLES = 1_000
 CHUNK = 50  # resamples at once: 50 of 144 by 72 heads are 4 MB
@@ -64,7 +65,7 @@ class Aligned:
 
     rows: tuple[Alignment, ...]
     matches: tuple[ComponentMatch, ...]
-    draws: Mapping[tuple[Normalisation, Matching], Draws]  # A on each draw of the prompts
+    draws: Mapping[Variant, Draws]  # A on each draw of the prompts
 
 
 def not_aligned(teacher: Sweep, student: Sweep, mode: Mode, reason: str) -> Aligned:
@@ -88,7 +89,7 @@ def not_aligned(teacher: Sweep, student: Sweep, mode: Mode, reason: str) -> Alig
 _NUMBERS = tuple(Alignment.__dataclass_fields__)[6:-1]
 
 
-def _variants(mode: Mode) -> list[tuple[Normalisation, Matching]]:
+def _variants(mode: Mode) -> list[Variant]:
     if mode == "paper_code":
         return [("l1", "greedy")]
     return [(how, matching) for how in NORMALISATIONS for matching in MATCHINGS]
@@ -155,7 +156,7 @@ class _Pair:
         orders = [_shuffles(sweep, rng) for sweep in (self.teacher, self.student)]
         shuffled = raw[0][orders[0]], raw[1][orders[1]]
         variants = _variants(self.similarity.mode)
-        found = {
+        found: dict[Matching, Matched] = {
             matching: self.matched(self.similarity.heads, self.similarity.mlps, matching)
             for _, matching in variants
         }
@@ -232,6 +233,9 @@ class _Pair:
         else:
             influences = [influence(values, "max") for values in raw]
         presence = drawn.presence.get(matching)
+        pairs: list[tuple[int, int]] = list(
+            zip(matched.teacher.tolist(), matched.student.tolist(), strict=True)
+        )
         return [
             ComponentMatch(
                 mode=self.similarity.mode,
@@ -246,7 +250,7 @@ class _Pair:
                 abs_delta_influence=or_none(abs(influences[0][t] - influences[1][s])),
                 resample_share=None if presence is None else float(presence[t, s]),
             )
-            for i, (t, s) in enumerate(zip(matched.teacher, matched.student, strict=True))
+            for i, (t, s) in enumerate(pairs)
         ]
 
 
@@ -254,38 +258,38 @@ class _Pair:
 class _Drawn:
     """What every variant gives on each draw of the prompts; empty of none."""
 
-    scores: Mapping[tuple[Normalisation, Matching], Score]
-    gains: Mapping[tuple[Normalisation, Matching], Draws]
+    scores: Mapping[Variant, Score]
+    gains: Mapping[Variant, Draws]
     presence: Mapping[Matching, Float[NDArray[np.float64], "teacher student"]]  # share of draws
 
     @classmethod
-    def of(
-        cls, pair: _Pair, variants: Sequence[tuple[Normalisation, Matching]], n_resamples: int
-    ) -> _Drawn:
+    def of(cls, pair: _Pair, variants: Sequence[Variant], n_resamples: int) -> _Drawn:
         n_prompts = len(pair.student.ld_clean)
         if n_resamples == 0 or n_prompts < 2:
             return cls({}, {}, {})
         shape = len(pair.teacher.components), len(pair.student.components)
-        scores: dict[tuple[Normalisation, Matching], list[Score]] = {v: [] for v in variants}
-        gains: dict[tuple[Normalisation, Matching], list[Draws]] = {}
-        presence = {matching: np.zeros(shape) for _, matching in variants}
+        scores: dict[Variant, list[Score]] = {v: [] for v in variants}
+        gains: dict[Variant, list[Draws]] = {}
+        presence: dict[Matching, NDArray[np.float64]] = {of: np.zeros(shape) for _, of in variants}
         for counts in bootstrap_counts(n_prompts, n_resamples, CHUNK):
             shares = counts / n_prompts
             raw = pair.raw(shares)
             pairs = pair.similarity.resampled(shares)
-            gaps = {
+            gaps: dict[Normalisation, NDArray[np.float64]] = {
                 how: influence_gaps(pair.teacher, pair.student, raw, how) for how, _ in variants
             }
             for matching in presence:
                 matched = pair.matched(*pairs, matching)
                 np.add.at(presence[matching], (matched.teacher, matched.student), 1 / n_resamples)
-                for how in (how for how, of in variants if of == matching):
+                for how, of in variants:
+                    if of != matching:
+                        continue
                     delta = pair.delta(matched, raw, how)
                     one = score(matched.similarity, matched.weight, delta)
-                    scores[how, matching].append(one)
+                    scores[how, of].append(one)
                     if not pair.is_paper:
                         null = expected_null(matched, pair.teacher, gaps[how])
-                        gains.setdefault((how, matching), []).append(one.alignment - null)
+                        gains.setdefault((how, of), []).append(one.alignment - null)
         return cls(
             {variant: _joined(chunks) for variant, chunks in scores.items()},
             {variant: np.concatenate(chunks) for variant, chunks in gains.items()},
@@ -301,7 +305,9 @@ def _joined(chunks: Sequence[Score]) -> Score:
     )
 
 
-def _with_interval(name: str, value: object, draws: Draws | None) -> dict[str, float | None]:
+def _with_interval(
+    name: str, value: float | NDArray[np.float64], draws: Draws | None
+) -> dict[str, float | None]:
     low, high = (np.nan, np.nan) if draws is None else percentiles(draws)
     return {
         name: or_none(float(value)),

@@ -95,16 +95,17 @@ def drop_summaries(drops: Values) -> dict[str, float | None]:
 def brittleness(sweep: Sweep) -> Brittleness:
     """Drops over all components, with both bootstraps; null with the reason if it cannot do it."""
     baseline = task_baseline(sweep.ld_clean)
-    shape = {"n_components": len(sweep.components), "n_prompts": baseline.n_prompts}
-    reason = baseline.reason
-    if not sweep.components:
-        reason = "no component"
-    if reason is not None or baseline.mean_ld is None:
-        return Brittleness(**shape, **dict.fromkeys(_NUMBERS), reason=reason)
-    drops = drops_of(sweep)
-    numbers: dict[str, float | None] = {**drop_summaries(drops), **_prompt_intervals(sweep)}
-    numbers["floor_mean_drop_pct"] = noise_floor(sweep)
-    return Brittleness(**shape, **numbers, reason=None)
+    reason = baseline.reason if sweep.components else "no component"
+    numbers: dict[str, float | None] = dict.fromkeys(_NUMBERS)
+    if reason is None:
+        numbers |= {**drop_summaries(drops_of(sweep)), **_prompt_intervals(sweep)}
+        numbers["floor_mean_drop_pct"] = noise_floor(sweep)
+    return Brittleness(
+        n_components=len(sweep.components),
+        n_prompts=baseline.n_prompts,
+        **numbers,
+        reason=reason,
+    )
 
 
 _NUMBERS = tuple(
