@@ -8,11 +8,11 @@ starts where it acts and computes nothing that it knows already.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes wi
     from jaxtyping import Float, Int
 
 Edit = Callable[[Tensor], Tensor]
+AttentionInput = Literal["q", "k", "v"]
 
 LAYERS = ("layers", "h", "blocks")
 ATTENTIONS = ("self_attn", "attn", "attention", "self_attention")
@@ -207,6 +208,62 @@ class Blocks:
 
         after = self.run(layer, before, edit_z=catch("z"), edit_mlp=catch("mlp"))
         return Parts(caught["z"], caught["mlp"], after)
+
+    def attend(
+        self,
+        layer: int,
+        before: Float[Tensor, "prompts tokens d_model"],
+        edits: Mapping[AttentionInput, Edit],
+    ) -> Float[Tensor, "prompts tokens heads*head_dim"]:
+        """The heads' outputs z with queries, keys or values edited as they come from their weights.
+
+        An edit that gives back what it was given reads it.
+
+        Raises:
+            BadInput: they come from weights that are not known here.
+        """
+        block, found = self._blocks[layer], list[Tensor]()
+
+        def catch(z: Tensor) -> Tensor:
+            found.append(z)
+            raise _Reached
+
+        with out_of_memory_named(len(before)), ExitStack() as edited:
+            for part, edit in edits.items():
+                edited.enter_context(_after(*self._attention_input(block, part, edit)))
+            edited.enter_context(_before(block.projection, catch))
+            with suppress(_Reached):
+                self._call(layer, before)
+        return found[0]
+
+    def value_slice(self, layer: int, head: int) -> slice:
+        """Where a head's values lie in the last axis of all; several heads may share theirs."""
+        block = self._blocks[layer]
+        width = self._z_width(layer) // block.n_heads
+        attention = _child(block.layer, block.attention)
+        shared_by: int = getattr(attention, "num_key_value_groups", 1)
+        first = head // shared_by * width
+        return slice(first, first + width)
+
+    def _attention_input(
+        self, block: _Block, part: AttentionInput, edit: Edit
+    ) -> tuple[nn.Module, Edit]:
+        """The module that makes queries, keys or values, and the edit of its whole output."""
+        attention = _child(block.layer, block.attention)
+        own = getattr(attention, f"{part}_proj", None)
+        if isinstance(own, nn.Module):
+            return own, edit
+        together = getattr(attention, "c_attn", None)
+        if not isinstance(together, nn.Module) or isinstance(together, nn.Linear):
+            raise _unknown(self.model, "queries, keys and values")
+        at = ("q", "k", "v").index(part)  # GPT-2 makes them at once, one after another
+
+        def edit_third(output: Tensor) -> Tensor:
+            thirds = list(output.chunk(3, dim=-1))
+            thirds[at] = edit(thirds[at])
+            return torch.cat(thirds, dim=-1)
+
+        return together, edit_third
 
     def final(
         self,
