@@ -1,0 +1,55 @@
+"""What the measurements of components and circuits yield: one frozen dataclass a grain."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskPrompt:
+    """One row per measurement and prompt: what was asked, and what the whole model made of it."""
+
+    prompt_id: str
+    clean: str
+    corrupted: str  # the means of the ablations are over these
+    answer: str
+    foil: str
+    n_tokens: int  # of each prompt, the same of all
+    ld_clean: float  # logits, answer less foil
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AblationEffect:
+    """One row per measurement, prompt and component."""
+
+    prompt_id: str
+    component: str  # '4.10' head 10 of layer 4, '4.mlp' its MLP
+    layer: int
+    head: int | None  # null: the MLP
+    ld_ablated: float  # logits, answer less foil, with the mean in the component's place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitSize:
+    """One row per measurement and budget: a circuit, and how much of the task it does."""
+
+    budget: float  # share of the mean logit difference that may be lost, 0 to 1
+    n_heads: int
+    n_mlps: int
+    n_sweeps: int
+    completeness_pct: float  # retained when only the circuit works, % of the whole model
+    ci_low_completeness_pct: float  # over prompts
+    ci_high_completeness_pct: float
+    necessity_pct: float  # retained when only the rest works, %
+    ci_low_necessity_pct: float
+    ci_high_necessity_pct: float
+    jaccard: float | None  # with the components at a budget of 0.20; null if that was not asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitNode:
+    """One row per measurement, budget and component of its circuit."""
+
+    budget: float
+    component: str
+    layer: int
+    head: int | None
+    delta_p_in_circuit: float  # points of the whole model lost when it alone is taken out of it
