@@ -53,3 +53,17 @@ class CircuitNode:
     layer: int
     head: int | None
     delta_p_in_circuit: float  # points of the whole model lost when it alone is taken out of it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchingEffect:
+    """One row per measurement, prompt, layer, head, part and token role."""
+
+    prompt_id: str
+    layer: int
+    head: int | None  # null: all of the layer's, or no heads at all
+    part: str  # resid, attn, mlp, qk, ov
+    role: str  # of the tokens that were patched
+    ld_clean: float  # logits, answer less foil
+    ld_corrupted: float
+    ld_patched: float  # of the corrupted run with the clean run's part
