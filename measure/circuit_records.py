@@ -67,3 +67,15 @@ class PatchingEffect:
     ld_clean: float  # logits, answer less foil
     ld_corrupted: float
     ld_patched: float  # of the corrupted run with the clean run's part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualAttribution:
+    """One row per measurement, prompt, part of the model and token of the clean prompt."""
+
+    prompt_id: str
+    part: str  # embed, attn, mlp
+    layer: int | None  # null: the embedding
+    position: int  # of the token, from 0
+    role: str | None  # what stands there; null: no role of the task
+    attribution: float  # logits towards the answer and away from the foil
