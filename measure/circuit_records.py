@@ -79,3 +79,33 @@ class ResidualAttribution:
     position: int  # of the token, from 0
     role: str | None  # what stands there; null: no role of the task
     attribution: float  # logits towards the answer and away from the foil
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeAccuracy:
+    """One row per measurement, site, layer, head, label, metric and seed."""
+
+    site: str  # resid_mid: the stream between attention and MLP; value: a head's values
+    layer: int
+    head: int | None  # null: the stream
+    at: str  # role of the token whose activation is read
+    label: str  # role of the token that is asked for; several, joined by +: which are among them
+    metric: str  # accuracy; auroc
+    seed: int
+    value: float  # on held-out prompts, 0 to 1
+    control: float  # of the same probe trained on permuted labels
+    baseline: float  # of always naming one class; of a coin
+    n_classes: int
+    n_train: int  # prompts
+    n_test: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OvScore:
+    """One row per measurement and head: what it writes at the end, read as a token."""
+
+    layer: int
+    head: int
+    n_prompts: int
+    n_successor: int  # prompts with the answer among its first 5 tokens
+    n_copy: int  # prompts with the foil there: in a sequence the last term given
