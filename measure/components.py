@@ -303,7 +303,7 @@ class Blocks:
         after: Any = self._blocks[layer].layer(before, *args, **kwargs)
         return after[0] if isinstance(after, tuple) else after
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference mode: a gradient may have to pass by them
     def _captured(self) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
         """What the decoder passes to each layer besides the stream: masks, positions, rotations.
 

@@ -1,0 +1,379 @@
+"""Whether components that are alike also matter alike: teacher-student alignment.
+
+A of `measure/matching.py` follows similarity: under l1 influences are so small that A is the mean
+similarity. So beside A stand the mean similarity, the mean |I_T - I_S|, and the null, in which
+influences are shuffled within a type. What A gains on the null is the evidence, not A.
+
+Intervals: 1,000 draws of the prompts. Each takes the mean logit differences, influences, mean
+patterns, similarities, matches and A anew, from what was measured once: nothing runs again
+(`measure/similarity.py` says what of an MLP's similarity is kept).
+
+Source: Haskins & Adams 2026, arXiv 2505.10822; it names no unit for its interval, so the prompts,
+the null and the gain are OUR DEFINITION.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from measure.influence import (
+    NORMALISATIONS,
+    Kind,
+    Normalisation,
+    Sweep,
+    influence,
+    or_none,
+    percentiles,
+    refusal,
+)
+from measure.intervals import SEED, bootstrap_counts
+from measure.matching import (
+    MATCHINGS,
+    Matched,
+    Matching,
+    Score,
+    delta_in_list,
+    delta_influence,
+    expected_null,
+    influence_gaps,
+    matched_as_published,
+    matched_components,
+    score,
+)
+from measure.similarity import Mode, Similarity
+
+if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
+    from jaxtyping import Float, Int
+
+    Pairs = Float[NDArray[np.float64], "*batch teacher student"]
+    Values = Float[NDArray[np.float64], "*batch components"]
+    Draws = Float[NDArray[np.float64], " resamples"]
+
+VERSION = 1  # raise it when a number changes: it is part of the measurement's id
+N_RESAMPLES = 1_000
+N_SHUFFLES = 1_000
+CHUNK = 50  # resamples at once: 50 of 144 by 72 heads are 4 MB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alignment:
+    """One row per teacher, student, task, mode, normalisation and matching; intervals over prompts.
+
+    Null with the reason where a model cannot do the task.
+    """
+
+    mode: Mode
+    normalisation: Normalisation
+    matching: Matching
+    n_prompts: int
+    n_components_teacher: int
+    n_components_student: int
+    n_pairs: int | None  # in paper_code mode as they count
+    alignment: float | None  # A, 0 to 1
+    ci_low_alignment: float | None
+    ci_high_alignment: float | None
+    mean_similarity: float | None
+    ci_low_mean_similarity: float | None
+    ci_high_mean_similarity: float | None
+    mean_abs_delta_influence: float | None
+    ci_low_mean_abs_delta_influence: float | None
+    ci_high_mean_abs_delta_influence: float | None
+    null_alignment: float | None  # mean of A where influences are shuffled within a type
+    null_low: float | None  # 95 % of 1,000 shuffles
+    null_high: float | None
+    null_p: float | None  # share of shuffles, A itself among them, that reach A
+    gain: float | None  # A less its null
+    ci_low_gain: float | None  # null in paper_code mode, whose null has no closed form
+    ci_high_gain: float | None
+    chance_similarity_heads: float | None  # mean over all pairs
+    chance_similarity_mlps: float | None  # null in paper_code mode
+    mlp_method: str | None
+    mlp_reason: str | None  # why by this method
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentMatch:
+    """One row per mode, matching and pair of components."""
+
+    mode: Mode
+    matching: Matching
+    kind: Kind
+    component_teacher: str
+    component_student: str
+    similarity: float
+    weight: float  # in A: 1, a share under soft matching, 2 where the public code counts twice
+    influence_teacher: float | None  # largest 1; in paper_code mode of the list's sum
+    influence_student: float | None
+    abs_delta_influence: float | None
+    resample_share: float | None  # draws of the prompts that match the two, 0 to 1; null of none
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """All variants of a mode, and the draws, the same prompts for every student of a teacher."""
+
+    rows: tuple[Alignment, ...]
+    matches: tuple[ComponentMatch, ...]
+    draws: Mapping[tuple[Normalisation, Matching], Draws]  # A on each draw of the prompts
+
+
+def not_aligned(teacher: Sweep, student: Sweep, mode: Mode, reason: str) -> Aligned:
+    """Every variant with the reason in place of its numbers, such as tokenizers that differ."""
+    rows = [
+        Alignment(
+            mode=mode,
+            normalisation=how,
+            matching=matching,
+            n_prompts=len(student.ld_clean),
+            n_components_teacher=len(teacher.components),
+            n_components_student=len(student.components),
+            **dict.fromkeys(_NUMBERS),
+            reason=reason,
+        )
+        for how, matching in _variants(mode)
+    ]
+    return Aligned(tuple(rows), (), {})
+
+
+_NUMBERS = tuple(Alignment.__dataclass_fields__)[6:-1]
+
+
+def _variants(mode: Mode) -> list[tuple[Normalisation, Matching]]:
+    if mode == "paper_code":
+        return [("l1", "greedy")]
+    return [(how, matching) for how in NORMALISATIONS for matching in MATCHINGS]
+
+
+def align(
+    teacher: Sweep, student: Sweep, similarity: Similarity, n_resamples: int = N_RESAMPLES
+) -> Aligned:
+    """Every variant of the similarity's mode; 0 resamples leave the intervals out.
+
+    Raises:
+        ValueError: sweeps and similarity of another number of prompts or components.
+    """
+    _check(teacher, student, similarity)
+    reason = refusal({"teacher": teacher, "student": student})
+    if reason is not None:
+        return not_aligned(teacher, student, similarity.mode, reason)
+    return _Pair(teacher, student, similarity).aligned(n_resamples)
+
+
+def _check(teacher: Sweep, student: Sweep, similarity: Similarity) -> None:
+    sizes = [(sweep.is_head.sum(), (~sweep.is_head).sum()) for sweep in (teacher, student)]
+    (heads_t, mlps_t), (heads_s, mlps_s) = sizes
+    n_prompts = {len(teacher.ld_clean), len(student.ld_clean), similarity.n_prompts}
+    wanted = (heads_t, heads_s), (mlps_t, mlps_s)
+    if len(n_prompts) > 1 or wanted != (similarity.heads.shape, similarity.mlps.shape):
+        raise ValueError(
+            f"sweeps and similarity do not go together: {sorted(n_prompts)} prompts, heads "
+            f"{wanted[0]} and {similarity.heads.shape}, "
+            f"MLPs {wanted[1]} and {similarity.mlps.shape}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    teacher: Sweep
+    student: Sweep
+    similarity: Similarity
+
+    @property
+    def is_paper(self) -> bool:
+        return self.similarity.mode == "paper_code"
+
+    def raw(self, shares: Float[NDArray[np.float64], "*batch prompts"]) -> tuple[Values, Values]:
+        """Either model's loss of logit difference by component; the public code keeps no sign."""
+        found = [
+            (shares @ sweep.ld_clean)[..., None] - shares @ sweep.ld_ablated.T
+            for sweep in (self.teacher, self.student)
+        ]
+        one, other = (np.abs(loss) if self.is_paper else np.maximum(0, loss) for loss in found)
+        return one, other
+
+    def matched(self, heads: Pairs, mlps: Pairs, matching: Matching) -> Matched:
+        if self.is_paper:
+            return matched_as_published(self.teacher, self.student, heads, mlps)
+        return matched_components(self.teacher, self.student, heads, mlps, matching)
+
+    def delta(
+        self, matched: Matched, raw: tuple[Values, Values], how: Normalisation
+    ) -> Float[NDArray[np.float64], "*batch pairs"]:
+        return (delta_in_list if self.is_paper else delta_influence)(matched, *raw, how)
+
+    def aligned(self, n_resamples: int) -> Aligned:
+        n_prompts = len(self.student.ld_clean)
+        raw = self.raw(np.full(n_prompts, 1 / n_prompts))
+        rng = np.random.default_rng(SEED)
+        orders = [_shuffles(sweep, rng) for sweep in (self.teacher, self.student)]
+        shuffled = raw[0][orders[0]], raw[1][orders[1]]
+        variants = _variants(self.similarity.mode)
+        found = {
+            matching: self.matched(self.similarity.heads, self.similarity.mlps, matching)
+            for _, matching in variants
+        }
+        drawn = _Drawn.of(self, variants, n_resamples)
+        rows = [
+            self._row(how, found[matching], matching, raw, shuffled, drawn)
+            for how, matching in variants
+        ]
+        matches = [
+            one
+            for matching, matched in found.items()
+            for one in self._matches(matching, matched, raw, drawn)
+        ]
+        draws = {variant: of.alignment for variant, of in drawn.scores.items()}
+        return Aligned(tuple(rows), tuple(matches), draws)
+
+    def _row(
+        self,
+        how: Normalisation,
+        matched: Matched,
+        matching: Matching,
+        raw: tuple[Values, Values],
+        shuffled: tuple[Values, Values],
+        drawn: _Drawn,
+    ) -> Alignment:
+        point = score(matched.similarity, matched.weight, self.delta(matched, raw, how))
+        null = score(
+            matched.similarity, matched.weight, self.delta(matched, shuffled, how)
+        ).alignment
+        mean_null = float(null.mean())
+        if not self.is_paper:
+            gaps = influence_gaps(self.teacher, self.student, raw, how)
+            mean_null = float(expected_null(matched, self.teacher, gaps))
+        null_low, null_high = np.percentile(null, [2.5, 97.5])
+        reached = null >= point.alignment - 1e-12  # a tie up to rounding counts against it
+        has_influence = not np.isnan(point.alignment)
+        of, gains = drawn.scores.get((how, matching)), drawn.gains.get((how, matching))
+        return Alignment(
+            mode=self.similarity.mode,
+            normalisation=how,
+            matching=matching,
+            n_prompts=len(self.student.ld_clean),
+            n_components_teacher=len(self.teacher.components),
+            n_components_student=len(self.student.components),
+            n_pairs=round(float(matched.weight.sum())),
+            **_with_interval("alignment", point.alignment, of and of.alignment),
+            **_with_interval("mean_similarity", point.mean_similarity, of and of.mean_similarity),
+            **_with_interval(
+                "mean_abs_delta_influence",
+                point.mean_abs_delta_influence,
+                of and of.mean_abs_delta_influence,
+            ),
+            null_alignment=or_none(mean_null),
+            null_low=or_none(null_low),
+            null_high=or_none(null_high),
+            null_p=float((1 + reached.sum()) / (1 + len(null))) if has_influence else None,
+            **_with_interval("gain", point.alignment - mean_null, gains),
+            chance_similarity_heads=self.similarity.chance_heads,
+            chance_similarity_mlps=self.similarity.chance_mlps,
+            mlp_method=self.similarity.mlp_method,
+            mlp_reason=self.similarity.mlp_reason,
+            reason=None if has_influence else "no ablation lowers the logit difference of a model",
+        )
+
+    def _matches(
+        self, matching: Matching, matched: Matched, raw: tuple[Values, Values], drawn: _Drawn
+    ) -> Sequence[ComponentMatch]:
+        if self.is_paper:
+            total = [
+                (matched.weight * values[places]).sum()
+                for values, places in zip(raw, (matched.teacher, matched.student), strict=True)
+            ]
+            influences = [values / size for values, size in zip(raw, total, strict=True)]
+        else:
+            influences = [influence(values, "max") for values in raw]
+        presence = drawn.presence.get(matching)
+        return [
+            ComponentMatch(
+                mode=self.similarity.mode,
+                matching=matching,
+                kind="head" if self.teacher.is_head[t] else "mlp",
+                component_teacher=self.teacher.components[t],
+                component_student=self.student.components[s],
+                similarity=float(matched.similarity[i]),
+                weight=float(matched.weight[i]),
+                influence_teacher=or_none(influences[0][t]),
+                influence_student=or_none(influences[1][s]),
+                abs_delta_influence=or_none(abs(influences[0][t] - influences[1][s])),
+                resample_share=None if presence is None else float(presence[t, s]),
+            )
+            for i, (t, s) in enumerate(zip(matched.teacher, matched.student, strict=True))
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """What every variant gives on each draw of the prompts; empty of none."""
+
+    scores: Mapping[tuple[Normalisation, Matching], Score]
+    gains: Mapping[tuple[Normalisation, Matching], Draws]
+    presence: Mapping[Matching, Float[NDArray[np.float64], "teacher student"]]  # share of draws
+
+    @classmethod
+    def of(
+        cls, pair: _Pair, variants: Sequence[tuple[Normalisation, Matching]], n_resamples: int
+    ) -> _Drawn:
+        n_prompts = len(pair.student.ld_clean)
+        if n_resamples == 0 or n_prompts < 2:
+            return cls({}, {}, {})
+        shape = len(pair.teacher.components), len(pair.student.components)
+        scores: dict[tuple[Normalisation, Matching], list[Score]] = {v: [] for v in variants}
+        gains: dict[tuple[Normalisation, Matching], list[Draws]] = {}
+        presence = {matching: np.zeros(shape) for _, matching in variants}
+        for counts in bootstrap_counts(n_prompts, n_resamples, CHUNK):
+            shares = counts / n_prompts
+            raw = pair.raw(shares)
+            pairs = pair.similarity.resampled(shares)
+            gaps = {
+                how: influence_gaps(pair.teacher, pair.student, raw, how) for how, _ in variants
+            }
+            for matching in presence:
+                matched = pair.matched(*pairs, matching)
+                np.add.at(presence[matching], (matched.teacher, matched.student), 1 / n_resamples)
+                for how in (how for how, of in variants if of == matching):
+                    delta = pair.delta(matched, raw, how)
+                    one = score(matched.similarity, matched.weight, delta)
+                    scores[how, matching].append(one)
+                    if not pair.is_paper:
+                        null = expected_null(matched, pair.teacher, gaps[how])
+                        gains.setdefault((how, matching), []).append(one.alignment - null)
+        return cls(
+            {variant: _joined(chunks) for variant, chunks in scores.items()},
+            {variant: np.concatenate(chunks) for variant, chunks in gains.items()},
+            presence,
+        )
+
+
+def _joined(chunks: Sequence[Score]) -> Score:
+    return Score(
+        np.concatenate([one.alignment for one in chunks]),
+        np.concatenate([one.mean_similarity for one in chunks]),
+        np.concatenate([one.mean_abs_delta_influence for one in chunks]),
+    )
+
+
+def _with_interval(name: str, value: object, draws: Draws | None) -> dict[str, float | None]:
+    low, high = (np.nan, np.nan) if draws is None else percentiles(draws)
+    return {
+        name: or_none(float(value)),
+        f"ci_low_{name}": or_none(low),
+        f"ci_high_{name}": or_none(high),
+    }
+
+
+def _shuffles(
+    sweep: Sweep, rng: np.random.Generator
+) -> Int[NDArray[np.intp], "shuffles components"]:
+    """Orders of a model's components that keep heads among heads and MLPs among MLPs."""
+    orders = np.tile(np.arange(len(sweep.components)), (N_SHUFFLES, 1))
+    for of_type in (sweep.is_head, ~sweep.is_head):
+        orders[:, of_type] = rng.permuted(orders[:, of_type], axis=1)
+    return orders
