@@ -109,3 +109,19 @@ class OvScore:
     n_prompts: int
     n_successor: int  # prompts with the answer among its first 5 tokens
     n_copy: int  # prompts with the foil there: in a sequence the last term given
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoisePoint:
+    """One row per measurement, scale, sigma and seed: a disturbed student against its teacher."""
+
+    scale: str  # absolute; relative to each component's root mean square
+    sigma: float
+    seed: int
+    n_prompts: int
+    mean_ld: float  # of the student, logits
+    alignment: float | None  # A, 0 to 1; null where no ablation lowers the logit difference
+    mean_similarity: float
+    mean_abs_delta_influence: float | None
+    null_alignment: float | None  # mean of A where influences are shuffled within a type
+    reason: str | None  # why the student's influences mean little here: it cannot do the task
