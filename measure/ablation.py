@@ -80,8 +80,10 @@ class Sweep:
     Between layers it keeps the residual stream of all clean prompts: prompts x tokens x d_model.
     """
 
-    def __init__(self, model: CausalLM, task: TaskSet, rows: int = ROWS) -> None:
-        self._blocks = Blocks(model, torch.from_numpy(task.clean))
+    def __init__(
+        self, model: CausalLM, task: TaskSet, rows: int = ROWS, blocks: Blocks | None = None
+    ) -> None:
+        self._blocks = blocks or Blocks(model, torch.from_numpy(task.clean))
         self._task = task
         self._rows = rows
         self._tokens = torch.from_numpy(np.stack([task.answer, task.foil], axis=1))

@@ -8,22 +8,23 @@ starts where it acts and computes nothing that it knows already.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from measure.errors import BadInput
+from measure.hooks import Edit, input_edited, output_edited, replaced
 from measure.models import CausalLM, out_of_memory_named
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
     from jaxtyping import Float, Int
 
-Edit = Callable[[Tensor], Tensor]
+AttentionInput = Literal["q", "k", "v"]
 
 LAYERS = ("layers", "h", "blocks")
 ATTENTIONS = ("self_attn", "attn", "attention", "self_attention")
@@ -186,11 +187,11 @@ class Blocks:
         with (
             out_of_memory_named(len(before)),
             _given_attention(block, _at(z, only)),
-            _given(block.layer, block.mlp, _at(mlp, only)),
-            _before(block.projection, edit_z),
-            _before(block.projection, _only(only) if z is None else None),
-            _before(_child(block.layer, block.mlp), _only(only) if mlp is None else None),
-            _after(_child(block.layer, block.mlp), edit_mlp),
+            replaced(block.layer, block.mlp, _at(mlp, only)),
+            input_edited(block.projection, edit_z),
+            input_edited(block.projection, _only(only) if z is None else None),
+            input_edited(_child(block.layer, block.mlp), _only(only) if mlp is None else None),
+            output_edited(_child(block.layer, block.mlp), edit_mlp),
         ):
             return self._call(layer, before)
 
@@ -207,6 +208,62 @@ class Blocks:
 
         after = self.run(layer, before, edit_z=catch("z"), edit_mlp=catch("mlp"))
         return Parts(caught["z"], caught["mlp"], after)
+
+    def attend(
+        self,
+        layer: int,
+        before: Float[Tensor, "prompts tokens d_model"],
+        edits: Mapping[AttentionInput, Edit],
+    ) -> Float[Tensor, "prompts tokens heads*head_dim"]:
+        """The heads' outputs z with queries, keys or values edited as they come from their weights.
+
+        An edit that gives back what it was given reads it.
+
+        Raises:
+            BadInput: they come from weights that are not known here.
+        """
+        block, found = self._blocks[layer], list[Tensor]()
+
+        def catch(z: Tensor) -> Tensor:
+            found.append(z)
+            raise _Reached
+
+        with out_of_memory_named(len(before)), ExitStack() as edited:
+            for part, edit in edits.items():
+                edited.enter_context(output_edited(*self._attention_input(block, part, edit)))
+            edited.enter_context(input_edited(block.projection, catch))
+            with suppress(_Reached):
+                self._call(layer, before)
+        return found[0]
+
+    def value_slice(self, layer: int, head: int) -> slice:
+        """Where a head's values lie in the last axis of all; several heads may share theirs."""
+        block = self._blocks[layer]
+        width = self._z_width(layer) // block.n_heads
+        attention = _child(block.layer, block.attention)
+        shared_by: int = getattr(attention, "num_key_value_groups", 1)
+        first = head // shared_by * width
+        return slice(first, first + width)
+
+    def _attention_input(
+        self, block: _Block, part: AttentionInput, edit: Edit
+    ) -> tuple[nn.Module, Edit]:
+        """The module that makes queries, keys or values, and the edit of its whole output."""
+        attention = _child(block.layer, block.attention)
+        own = getattr(attention, f"{part}_proj", None)
+        if isinstance(own, nn.Module):
+            return own, edit
+        together = getattr(attention, "c_attn", None)
+        if not isinstance(together, nn.Module) or isinstance(together, nn.Linear):
+            raise _unknown(self.model, "queries, keys and values")
+        at = ("q", "k", "v").index(part)  # GPT-2 makes them at once, one after another
+
+        def edit_third(output: Tensor) -> Tensor:
+            thirds = list(output.chunk(3, dim=-1))
+            thirds[at] = edit(thirds[at])
+            return torch.cat(thirds, dim=-1)
+
+        return together, edit_third
 
     def final(
         self,
@@ -286,66 +343,11 @@ class _Reached(Exception):  # noqa: N818  no error: the pass has come as far as 
     pass
 
 
-class _Given(nn.Module):
-    """Gives what is known already, whatever it is asked."""
-
-    def __init__(self, output: Any) -> None:
-        super().__init__()
-        self.output = output
-
-    def forward(self, *_: Any, **__: Any) -> Any:
-        return self.output
-
-
-@contextmanager
-def _given(layer: nn.Module, name: str, output: Any) -> Generator[None]:
-    """A child of a layer replaced by its known output, for a while."""
-    if output is None:
-        yield
-        return
-    usual = _child(layer, name)
-    setattr(layer, name, _Given(output))
-    try:
-        yield
-    finally:
-        setattr(layer, name, usual)
-
-
 @contextmanager
 def _given_attention(block: _Block, z: Tensor | None) -> Generator[None]:
     output = None if z is None else (block.projection(z), None)
-    with _given(block.layer, block.attention, output):
+    with replaced(block.layer, block.attention, output):
         yield
-
-
-@contextmanager
-def _before(module: nn.Module, edit: Edit | None) -> Generator[None]:
-    """What goes into a module, edited for a while."""
-    if edit is None:
-        yield
-        return
-    handle = module.register_forward_pre_hook(lambda _, args: (edit(args[0]), *args[1:]))
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def _after(module: nn.Module, edit: Edit | None) -> Generator[None]:
-    """What comes out of a module, edited for a while."""
-    if edit is None:
-        yield
-        return
-
-    def hook(_: nn.Module, __: Any, output: Tensor) -> Tensor:
-        return edit(output)
-
-    handle = module.register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def _only(position: int | None) -> Edit | None:

@@ -201,14 +201,24 @@ class CausalLM:
     @torch.inference_mode()
     def logits(self, after_norm: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
         """fp32 logits of states after the final norm, with the model's own scale and soft-cap."""
-        return self._scaled(F.linear(after_norm.float(), self._unembedding, self._bias))
+        logits = F.linear(after_norm.float(), self._unembedding, self._bias)
+        return self._capped(self._scaled(logits))
 
     def token_logits(
         self, after_norm: Float[Tensor, "rows d_model"], tokens: Int[Tensor, "rows k"]
     ) -> Float[Tensor, "rows k"]:
         """fp32 logits of k tokens for each state, without those of the others; gradients pass."""
         logits = torch.einsum("rd,rkd->rk", after_norm.float(), self._unembedding[tokens])
-        return self._scaled(logits if self._bias is None else logits + self._bias[tokens])
+        logits = logits if self._bias is None else logits + self._bias[tokens]
+        return self._capped(self._scaled(logits))
+
+    def token_directions(self, tokens: Int[Tensor, "rows k"]) -> Float[Tensor, "rows k d_model"]:
+        """What a state after the final norm is multiplied by for each token, before a soft-cap."""
+        return self._scaled(self._unembedding[tokens])
+
+    def _capped(self, logits: Tensor) -> Tensor:
+        cap = getattr(self.model.config, "final_logit_softcapping", None)  # Gemma2
+        return logits if cap is None else cap * torch.tanh(logits / cap)
 
     def _scaled(self, logits: Tensor) -> Tensor:
         config = self.model.config
@@ -216,8 +226,6 @@ class CausalLM:
             logits = logits * scale
         if (divisor := getattr(config, "logits_scaling", None)) is not None:  # Granite divides
             logits = logits / divisor
-        if (cap := getattr(config, "final_logit_softcapping", None)) is not None:  # Gemma2
-            logits = cap * torch.tanh(logits / cap)
         return logits
 
     @torch.inference_mode()
