@@ -57,6 +57,7 @@ from warehouse.lake import Lake
 
 Part = Literal["estimates", "circuits", "patching", "residual", "probes", "noise"]
 TEACHER, CONTROL = "teacher", "control"
+PROBED = 400  # prompts a probe is trained and tried on, at least
 
 
 class CircuitChoice(BaseModel):
@@ -200,8 +201,19 @@ class CircuitRun:
             n_heads = n_components - n_layers
             jobs.append(OvJob(plan(ov_scores), given, n_heads=n_heads))
         if "probes" in parts and probe_labels(given):
-            jobs.append(ProbeJob(plan(probes, layers), given))
+            asked = self._probed(ref)
+            of_probes = on_task(
+                probes.METHOD, probes.VERSION, self.model_id(ref), asked, layers, **self._machine()
+            )
+            jobs.append(ProbeJob(of_probes, asked))
         return jobs
+
+    def _probed(self, ref: str) -> TaskSet:
+        """More prompts of the same kind: a probe needs several of every class."""
+        source = sources.find(ref)
+        name = tasks.name_for(self.task, is_zoo=source.kind == "zoo")
+        n_prompts = max(self.choice.n_prompts, PROBED)
+        return tasks.task_set(models.tokenizer_of(source), name, n_prompts, self.choice.seed)
 
     def _disturb(self, student: str) -> None:
         """Noise in the student, where it is asked for and can be held beside its teacher."""

@@ -94,9 +94,11 @@ def _found(chosen: CircuitChoice, shas: dict[str, str], failures: dict[str, str]
         return pl.concat(found).to_dicts() if found else []
 
     def of_pairs(mart: str) -> list[dict[str, Any]]:
+        if chosen.teacher not in ids:
+            return []
         students = [ids[ref] for ref in chosen.students if ref in ids]
         return read.mart(mart).filter(
-            pl.col("teacher_id") == ids.get(chosen.teacher),
+            pl.col("teacher_id") == ids[chosen.teacher],
             pl.col("student_id").is_in(students),
             pl.col("prompt_set_sha256") == shas[chosen.teacher],
         ).to_dicts()  # fmt: skip
