@@ -93,6 +93,7 @@ class Alignment:
     ci_high_gain: float | None
     chance_similarity_heads: float | None  # mean over all pairs
     chance_similarity_mlps: float | None  # null in paper_code mode
+    chance_similarity_mlps_reordered: float | None  # null but for Eq. 6
     mlp_method: str | None
     mlp_reason: str | None  # why by this method
     reason: str | None
@@ -108,6 +109,7 @@ class ComponentMatch:
     component_teacher: str
     component_student: str
     similarity: float
+    similarity_reordered: float | None  # MLPs by Eq. 6 in their best order; null otherwise
     weight: float  # in A: 1, a share under soft matching, 2 where the public code counts twice
     influence_teacher: float | None  # largest 1; in paper_code mode of the list's sum
     influence_student: float | None
@@ -272,6 +274,7 @@ class _Pair:
             **_with_interval("gain", point.alignment - mean_null, gains),
             chance_similarity_heads=self.similarity.chance_heads,
             chance_similarity_mlps=self.similarity.chance_mlps,
+            chance_similarity_mlps_reordered=self.similarity.chance_mlps_reordered,
             mlp_method=self.similarity.mlp_method,
             mlp_reason=self.similarity.mlp_reason,
             reason=None if has_influence else "no ablation lowers the logit difference of a model",
@@ -289,6 +292,8 @@ class _Pair:
         else:
             influences = [influence(values, "max") for values in raw]
         presence = drawn.presence.get(matching)
+        reordered = self.similarity.mlps_reordered
+        mlp_t, mlp_s = (np.cumsum(~of.is_head) - 1 for of in (self.teacher, self.student))
         pairs: list[tuple[int, int]] = list(
             zip(matched.teacher.tolist(), matched.student.tolist(), strict=True)
         )
@@ -300,6 +305,11 @@ class _Pair:
                 component_teacher=self.teacher.components[t],
                 component_student=self.student.components[s],
                 similarity=float(matched.similarity[i]),
+                similarity_reordered=(
+                    None
+                    if reordered is None or self.teacher.is_head[t]
+                    else float(reordered[mlp_t[t], mlp_s[s]])
+                ),
                 weight=float(matched.weight[i]),
                 influence_teacher=or_none(influences[0][t]),
                 influence_student=or_none(influences[1][s]),
