@@ -19,7 +19,6 @@ from measure.circuit_records import AblationEffect, TaskPrompt
 from measure.components import Blocks, Component
 from measure.models import CausalLM
 from measure.prompts import Progress
-from measure.request import Measurement
 from measure.tasks import TaskSet
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
@@ -40,28 +39,9 @@ class Means:
     mlp: tuple[Float[Tensor, "tokens d_model"], ...]
 
 
-def plan(
-    model_id: str,
-    task: TaskSet,
-    n_layers: int,
-    *,
-    dtype: str = "float32",
-    device_kind: str = "cpu",
-    batch_size: int = ROWS,
-) -> Measurement:
-    """A model's ablations on a task: its prompts first, then a unit a layer."""
-    return Measurement(
-        method=METHOD,
-        method_version=VERSION,
-        models={"model": model_id},
-        prompt_set=task.name,
-        prompt_set_sha256=task.sha256,
-        dtype=dtype,
-        device_kind=device_kind,
-        options={"ablation": "mean", "n_prompts": len(task.keys)},
-        units=(PROMPTS, *(f"layer-{layer:03d}" for layer in range(n_layers))),
-        batch_size=batch_size,
-    )
+def units(n_layers: int) -> tuple[str, ...]:
+    """The prompts first, then a unit a layer."""
+    return (PROMPTS, *(f"layer-{layer:03d}" for layer in range(n_layers)))
 
 
 def measure_unit(

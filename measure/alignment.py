@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from measure.circuit_records import Alignment, ComponentMatch, Matching, Normalisation
 from measure.influence import (
     NORMALISATIONS,
-    Kind,
-    Normalisation,
     Sweep,
     influence,
     or_none,
@@ -35,7 +34,6 @@ from measure.intervals import SEED, bootstrap_counts
 from measure.matching import (
     MATCHINGS,
     Matched,
-    Matching,
     Score,
     delta_in_list,
     delta_influence,
@@ -55,63 +53,10 @@ if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes wi
     Draws = Float[NDArray[np.float64], " resamples"]
 
 VERSION = 1  # raise it when a number changes: it is part of the measurement's id
+Variant = tuple[Normalisation, Matching]
 N_RESAMPLES = 1_000
 N_SHUFFLES = 1_000
 CHUNK = 50  # resamples at once: 50 of 144 by 72 heads are 4 MB
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alignment:
-    """One row per teacher, student, task, mode, normalisation and matching; intervals over prompts.
-
-    Null with the reason where a model cannot do the task.
-    """
-
-    mode: Mode
-    normalisation: Normalisation
-    matching: Matching
-    n_prompts: int
-    n_components_teacher: int
-    n_components_student: int
-    n_pairs: int | None  # in paper_code mode as they count
-    alignment: float | None  # A, 0 to 1
-    ci_low_alignment: float | None
-    ci_high_alignment: float | None
-    mean_similarity: float | None
-    ci_low_mean_similarity: float | None
-    ci_high_mean_similarity: float | None
-    mean_abs_delta_influence: float | None
-    ci_low_mean_abs_delta_influence: float | None
-    ci_high_mean_abs_delta_influence: float | None
-    null_alignment: float | None  # mean of A where influences are shuffled within a type
-    null_low: float | None  # 95 % of 1,000 shuffles
-    null_high: float | None
-    null_p: float | None  # share of shuffles, A itself among them, that reach A
-    gain: float | None  # A less its null
-    ci_low_gain: float | None  # null in paper_code mode, whose null has no closed form
-    ci_high_gain: float | None
-    chance_similarity_heads: float | None  # mean over all pairs
-    chance_similarity_mlps: float | None  # null in paper_code mode
-    mlp_method: str | None
-    mlp_reason: str | None  # why by this method
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComponentMatch:
-    """One row per mode, matching and pair of components."""
-
-    mode: Mode
-    matching: Matching
-    kind: Kind
-    component_teacher: str
-    component_student: str
-    similarity: float
-    weight: float  # in A: 1, a share under soft matching, 2 where the public code counts twice
-    influence_teacher: float | None  # largest 1; in paper_code mode of the list's sum
-    influence_student: float | None
-    abs_delta_influence: float | None
-    resample_share: float | None  # draws of the prompts that match the two, 0 to 1; null of none
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +65,7 @@ class Aligned:
 
     rows: tuple[Alignment, ...]
     matches: tuple[ComponentMatch, ...]
-    draws: Mapping[tuple[Normalisation, Matching], Draws]  # A on each draw of the prompts
+    draws: Mapping[Variant, Draws]  # A on each draw of the prompts
 
 
 def not_aligned(teacher: Sweep, student: Sweep, mode: Mode, reason: str) -> Aligned:
@@ -144,7 +89,7 @@ def not_aligned(teacher: Sweep, student: Sweep, mode: Mode, reason: str) -> Alig
 _NUMBERS = tuple(Alignment.__dataclass_fields__)[6:-1]
 
 
-def _variants(mode: Mode) -> list[tuple[Normalisation, Matching]]:
+def _variants(mode: Mode) -> list[Variant]:
     if mode == "paper_code":
         return [("l1", "greedy")]
     return [(how, matching) for how in NORMALISATIONS for matching in MATCHINGS]
@@ -190,10 +135,7 @@ class _Pair:
 
     def raw(self, shares: Float[NDArray[np.float64], "*batch prompts"]) -> tuple[Values, Values]:
         """Either model's loss of logit difference by component; the public code keeps no sign."""
-        found = [
-            (shares @ sweep.ld_clean)[..., None] - shares @ sweep.ld_ablated.T
-            for sweep in (self.teacher, self.student)
-        ]
+        found = [shares @ sweep.effects.T for sweep in (self.teacher, self.student)]
         one, other = (np.abs(loss) if self.is_paper else np.maximum(0, loss) for loss in found)
         return one, other
 
@@ -214,7 +156,7 @@ class _Pair:
         orders = [_shuffles(sweep, rng) for sweep in (self.teacher, self.student)]
         shuffled = raw[0][orders[0]], raw[1][orders[1]]
         variants = _variants(self.similarity.mode)
-        found = {
+        found: dict[Matching, Matched] = {
             matching: self.matched(self.similarity.heads, self.similarity.mlps, matching)
             for _, matching in variants
         }
@@ -291,6 +233,9 @@ class _Pair:
         else:
             influences = [influence(values, "max") for values in raw]
         presence = drawn.presence.get(matching)
+        pairs: list[tuple[int, int]] = list(
+            zip(matched.teacher.tolist(), matched.student.tolist(), strict=True)
+        )
         return [
             ComponentMatch(
                 mode=self.similarity.mode,
@@ -305,7 +250,7 @@ class _Pair:
                 abs_delta_influence=or_none(abs(influences[0][t] - influences[1][s])),
                 resample_share=None if presence is None else float(presence[t, s]),
             )
-            for i, (t, s) in enumerate(zip(matched.teacher, matched.student, strict=True))
+            for i, (t, s) in enumerate(pairs)
         ]
 
 
@@ -313,38 +258,38 @@ class _Pair:
 class _Drawn:
     """What every variant gives on each draw of the prompts; empty of none."""
 
-    scores: Mapping[tuple[Normalisation, Matching], Score]
-    gains: Mapping[tuple[Normalisation, Matching], Draws]
+    scores: Mapping[Variant, Score]
+    gains: Mapping[Variant, Draws]
     presence: Mapping[Matching, Float[NDArray[np.float64], "teacher student"]]  # share of draws
 
     @classmethod
-    def of(
-        cls, pair: _Pair, variants: Sequence[tuple[Normalisation, Matching]], n_resamples: int
-    ) -> _Drawn:
+    def of(cls, pair: _Pair, variants: Sequence[Variant], n_resamples: int) -> _Drawn:
         n_prompts = len(pair.student.ld_clean)
         if n_resamples == 0 or n_prompts < 2:
             return cls({}, {}, {})
         shape = len(pair.teacher.components), len(pair.student.components)
-        scores: dict[tuple[Normalisation, Matching], list[Score]] = {v: [] for v in variants}
-        gains: dict[tuple[Normalisation, Matching], list[Draws]] = {}
-        presence = {matching: np.zeros(shape) for _, matching in variants}
+        scores: dict[Variant, list[Score]] = {v: [] for v in variants}
+        gains: dict[Variant, list[Draws]] = {}
+        presence: dict[Matching, NDArray[np.float64]] = {of: np.zeros(shape) for _, of in variants}
         for counts in bootstrap_counts(n_prompts, n_resamples, CHUNK):
             shares = counts / n_prompts
             raw = pair.raw(shares)
             pairs = pair.similarity.resampled(shares)
-            gaps = {
+            gaps: dict[Normalisation, NDArray[np.float64]] = {
                 how: influence_gaps(pair.teacher, pair.student, raw, how) for how, _ in variants
             }
             for matching in presence:
                 matched = pair.matched(*pairs, matching)
                 np.add.at(presence[matching], (matched.teacher, matched.student), 1 / n_resamples)
-                for how in (how for how, of in variants if of == matching):
+                for how, of in variants:
+                    if of != matching:
+                        continue
                     delta = pair.delta(matched, raw, how)
                     one = score(matched.similarity, matched.weight, delta)
-                    scores[how, matching].append(one)
+                    scores[how, of].append(one)
                     if not pair.is_paper:
                         null = expected_null(matched, pair.teacher, gaps[how])
-                        gains.setdefault((how, matching), []).append(one.alignment - null)
+                        gains.setdefault((how, of), []).append(one.alignment - null)
         return cls(
             {variant: _joined(chunks) for variant, chunks in scores.items()},
             {variant: np.concatenate(chunks) for variant, chunks in gains.items()},
@@ -360,7 +305,9 @@ def _joined(chunks: Sequence[Score]) -> Score:
     )
 
 
-def _with_interval(name: str, value: object, draws: Draws | None) -> dict[str, float | None]:
+def _with_interval(
+    name: str, value: float | NDArray[np.float64], draws: Draws | None
+) -> dict[str, float | None]:
     low, high = (np.nan, np.nan) if draws is None else percentiles(draws)
     return {
         name: or_none(float(value)),

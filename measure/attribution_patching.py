@@ -25,6 +25,10 @@ if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes wi
     from numpy.typing import NDArray
 
 
+METHOD = "attribution_patching"
+VERSION = 1  # raise it when a number changes: it is part of the measurement's id
+
+
 def estimated_effects(
     model: CausalLM, task: TaskSet, rows: int = ROWS
 ) -> Float[NDArray[np.float64], "components prompts"]:

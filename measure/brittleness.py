@@ -17,12 +17,13 @@ and the control are OUR DEFINITION.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from measure.circuit_records import Against, Brittleness, BrittlenessDifference
 from measure.errors import BadInput
 from measure.influence import (
     Sweep,
@@ -45,8 +46,6 @@ if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes wi
 
 TOP = 5
 TAIL_FROM = 20.0
-
-Against = Literal["teacher", "size-matched control"]
 
 
 # --- of drops in percent ----------------------------------------------------------------------
@@ -76,36 +75,6 @@ def tail_score(drops: Values) -> Means:
 # --- one row a model ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Brittleness:
-    """One row per model and task: what removing a component costs, over all of its components."""
-
-    n_components: int
-    n_prompts: int
-    mean_drop_pct: float | None
-    ci_low_mean_drop_pct: float | None  # over components, as published
-    ci_high_mean_drop_pct: float | None
-    prompt_ci_low_mean_drop_pct: float | None  # over prompts, as all other intervals here
-    prompt_ci_high_mean_drop_pct: float | None
-    floor_mean_drop_pct: float | None  # 95 % of what the noise of the prompts makes without effects
-    top5_drop_pct: float | None  # mean of the five largest
-    ci_low_top5_drop_pct: float | None
-    ci_high_top5_drop_pct: float | None
-    gini_drop: float | None  # 0 to 1; null if no component drops
-    ci_low_gini_drop: float | None
-    ci_high_gini_drop: float | None
-    tail_score: float | None  # 0 to 1
-    ci_low_tail_score: float | None
-    ci_high_tail_score: float | None
-    share_over_10_pct: float | None  # of components, 0 to 1
-    ci_low_share_over_10_pct: float | None
-    ci_high_share_over_10_pct: float | None
-    share_over_20_pct: float | None
-    ci_low_share_over_20_pct: float | None
-    ci_high_share_over_20_pct: float | None
-    reason: str | None
-
-
 _SUMMARIES: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "mean_drop_pct": lambda drops: drops.mean(-1),
     "top5_drop_pct": top_drop,
@@ -126,16 +95,17 @@ def drop_summaries(drops: Values) -> dict[str, float | None]:
 def brittleness(sweep: Sweep) -> Brittleness:
     """Drops over all components, with both bootstraps; null with the reason if it cannot do it."""
     baseline = task_baseline(sweep.ld_clean)
-    shape = {"n_components": len(sweep.components), "n_prompts": baseline.n_prompts}
-    reason = baseline.reason
-    if not sweep.components:
-        reason = "no component"
-    if reason is not None or baseline.mean_ld is None:
-        return Brittleness(**shape, **dict.fromkeys(_NUMBERS), reason=reason)
-    drops = drops_of(sweep)
-    numbers: dict[str, float | None] = {**drop_summaries(drops), **_prompt_intervals(sweep)}
-    numbers["floor_mean_drop_pct"] = noise_floor(sweep)
-    return Brittleness(**shape, **numbers, reason=None)
+    reason = baseline.reason if sweep.components else "no component"
+    numbers: dict[str, float | None] = dict.fromkeys(_NUMBERS)
+    if reason is None:
+        numbers |= {**drop_summaries(drops_of(sweep)), **_prompt_intervals(sweep)}
+        numbers["floor_mean_drop_pct"] = noise_floor(sweep)
+    return Brittleness(
+        n_components=len(sweep.components),
+        n_prompts=baseline.n_prompts,
+        **numbers,
+        reason=reason,
+    )
 
 
 _NUMBERS = tuple(
@@ -147,7 +117,8 @@ _NUMBERS = tuple(
 
 def drops_of(sweep: Sweep) -> Drops:
     """Drop of each component in %, heads first, then MLPs."""
-    retained = retained_pct(np.array(sweep.ld_clean.mean()), sweep.ld_ablated.mean(1))
+    clean = sweep.ld_clean.mean()
+    retained = retained_pct(clean, clean - sweep.effects.mean(1))
     return sweep.in_paper_order(drop_pct(retained))
 
 
@@ -172,8 +143,7 @@ def _resampled_drops(sweep: Sweep) -> Iterator[NDArray[np.float64]]:
 def noise_floor(sweep: Sweep) -> float:
     """95 % of the mean drop in % that the prompts' noise makes of components without an effect."""
     n, mean = len(sweep.ld_clean), float(sweep.ld_clean.mean())
-    effects = sweep.ld_clean - sweep.ld_ablated
-    noise = effects - effects.mean(1, keepdims=True)
+    noise = sweep.effects - sweep.effects.mean(1, keepdims=True)
     drawn = [
         drop_pct(100 - 100 * (counts @ noise.T / n) / mean).mean(1)
         for counts in bootstrap_counts(n)
@@ -190,33 +160,6 @@ def component_interval(drops: Drops) -> tuple[float, float]:
 
 
 # --- a student against its teacher, or against a model of its own size --------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrittlenessDifference:
-    """One row per student, model it is held against and way: by how much its mean drop is larger.
-
-    Intervals that are not named after prompts are over components.
-    """
-
-    against: Against
-    is_paper_mode: bool  # the difference is the mean of the bootstrap's, not the sample's
-    n_components_student: int
-    n_components_other: int
-    n_prompts: int | None  # null of published components
-    difference_pct: float | None  # percentage points of mean drop
-    ci_low_difference_pct: float | None
-    ci_high_difference_pct: float | None
-    prompt_ci_low_difference_pct: float | None  # null of published components
-    prompt_ci_high_difference_pct: float | None
-    compression: float | None  # 0 to 1; null against a model of the same size
-    beta: float | None  # points for a compression of 1
-    ci_low_beta: float | None
-    ci_high_beta: float | None
-    per_tenth: float | None  # points for each 0.1 of compression
-    ci_low_per_tenth: float | None
-    ci_high_per_tenth: float | None
-    reason: str | None
 
 
 def compression(params_teacher: float, params_student: float) -> float | None:

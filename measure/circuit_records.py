@@ -1,6 +1,13 @@
 """What the measurements of components and circuits yield: one frozen dataclass a grain."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["head", "mlp"]
+Normalisation = Literal["max", "l1", "l2"]
+Matching = Literal["greedy", "hungarian", "soft"]
+SimilarityMode = Literal["ours", "paper_code"]
+Against = Literal["teacher", "size-matched control"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +35,175 @@ class AblationEffect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttributionEffect:
+    """One row per measurement and component: what its ablation would do to first order."""
+
+    component: str
+    layer: int
+    head: int | None
+    n_prompts: int
+    estimated_effect: float  # logits that would be lost; > 0: it helps
+    ci_low_estimated_effect: float  # over prompts
+    ci_high_estimated_effect: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskBaseline:
+    """One row per model and task: whether the model does the task at all."""
+
+    n_prompts: int
+    mean_ld: float | None  # logits; null without prompts
+    ci_low_mean_ld: float | None  # null of one prompt
+    ci_high_mean_ld: float | None
+    answer_share: float | None  # prompts where the answer has the larger logit, 0 to 1
+    reason: str | None  # why there are raw effects only; null if the model does the task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentEffect:
+    """One row per component of a model on a task; intervals over prompts."""
+
+    component: str
+    kind: Kind
+    n_prompts: int
+    mean_ld_clean: float
+    mean_ld_ablated: float
+    effect: float  # clean minus ablated, logits; > 0: the component helped
+    ci_low_effect: float | None
+    ci_high_effect: float | None
+    influence_raw: float  # the effect, or 0 where it is negative
+    retained_pct: float | None  # null where the model cannot do the task, as all that follow
+    delta_p_pct: float | None
+    drop_pct: float | None
+    ci_low_drop_pct: float | None
+    ci_high_drop_pct: float | None
+    influence_max: float | None  # of 1; null also where no component has any
+    influence_l1: float | None
+    influence_l2: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brittleness:
+    """One row per model and task: what removing a component costs, over all of its components."""
+
+    n_components: int
+    n_prompts: int
+    mean_drop_pct: float | None
+    ci_low_mean_drop_pct: float | None  # over components, as published
+    ci_high_mean_drop_pct: float | None
+    prompt_ci_low_mean_drop_pct: float | None  # over prompts, as all other intervals here
+    prompt_ci_high_mean_drop_pct: float | None
+    floor_mean_drop_pct: float | None  # 95 % of what the noise of the prompts makes without effects
+    top5_drop_pct: float | None  # mean of the five largest
+    ci_low_top5_drop_pct: float | None
+    ci_high_top5_drop_pct: float | None
+    gini_drop: float | None  # 0 to 1; null if no component drops
+    ci_low_gini_drop: float | None
+    ci_high_gini_drop: float | None
+    tail_score: float | None  # 0 to 1
+    ci_low_tail_score: float | None
+    ci_high_tail_score: float | None
+    share_over_10_pct: float | None  # of components, 0 to 1
+    ci_low_share_over_10_pct: float | None
+    ci_high_share_over_10_pct: float | None
+    share_over_20_pct: float | None
+    ci_low_share_over_20_pct: float | None
+    ci_high_share_over_20_pct: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrittlenessDifference:
+    """One row per student, model it is held against and way: by how much its mean drop is larger.
+
+    Intervals that are not named after prompts are over components.
+    """
+
+    against: Against
+    is_paper_mode: bool  # the difference is the mean of the bootstrap's, not the sample's
+    n_components_student: int
+    n_components_other: int
+    n_prompts: int | None  # null of published components
+    difference_pct: float | None  # percentage points of mean drop
+    ci_low_difference_pct: float | None
+    ci_high_difference_pct: float | None
+    prompt_ci_low_difference_pct: float | None  # null of published components
+    prompt_ci_high_difference_pct: float | None
+    compression: float | None  # 0 to 1; null against a model of the same size
+    beta: float | None  # points for a compression of 1
+    ci_low_beta: float | None
+    ci_high_beta: float | None
+    per_tenth: float | None  # points for each 0.1 of compression
+    ci_low_per_tenth: float | None
+    ci_high_per_tenth: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alignment:
+    """One row per teacher, student, task, mode, normalisation and matching; intervals over prompts.
+
+    Null with the reason where a model cannot do the task.
+    """
+
+    mode: SimilarityMode
+    normalisation: Normalisation
+    matching: Matching
+    n_prompts: int
+    n_components_teacher: int
+    n_components_student: int
+    n_pairs: int | None  # in paper_code mode as they count
+    alignment: float | None  # A, 0 to 1
+    ci_low_alignment: float | None
+    ci_high_alignment: float | None
+    mean_similarity: float | None
+    ci_low_mean_similarity: float | None
+    ci_high_mean_similarity: float | None
+    mean_abs_delta_influence: float | None
+    ci_low_mean_abs_delta_influence: float | None
+    ci_high_mean_abs_delta_influence: float | None
+    null_alignment: float | None  # mean of A where influences are shuffled within a type
+    null_low: float | None  # 95 % of 1,000 shuffles
+    null_high: float | None
+    null_p: float | None  # share of shuffles, A itself among them, that reach A
+    gain: float | None  # A less its null
+    ci_low_gain: float | None  # null in paper_code mode, whose null has no closed form
+    ci_high_gain: float | None
+    chance_similarity_heads: float | None  # mean over all pairs
+    chance_similarity_mlps: float | None  # null in paper_code mode
+    mlp_method: str | None
+    mlp_reason: str | None  # why by this method
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentMatch:
+    """One row per mode, matching and pair of components."""
+
+    mode: SimilarityMode
+    matching: Matching
+    kind: Kind
+    component_teacher: str
+    component_student: str
+    similarity: float
+    weight: float  # in A: 1, a share under soft matching, 2 where the public code counts twice
+    influence_teacher: float | None  # largest 1; in paper_code mode of the list's sum
+    influence_student: float | None
+    abs_delta_influence: float | None
+    resample_share: float | None  # draws of the prompts that match the two, 0 to 1; null of none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitSize:
     """One row per measurement and budget: a circuit, and how much of the task it does."""
 
     budget: float  # share of the mean logit difference that may be lost, 0 to 1
     n_heads: int
     n_mlps: int
+    n_all_heads: int  # of the model
+    n_all_mlps: int
+    n_prompts: int
     n_sweeps: int
     completeness_pct: float  # retained when only the circuit works, % of the whole model
     ci_low_completeness_pct: float  # over prompts
@@ -41,7 +211,6 @@ class CircuitSize:
     necessity_pct: float  # retained when only the rest works, %
     ci_low_necessity_pct: float
     ci_high_necessity_pct: float
-    jaccard: float | None  # with the components at a budget of 0.20; null if that was not asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -219,11 +219,5 @@ class Extraction:
         return replace, mlp
 
 
-def jaccard(one: Collection[Component], other: Collection[Component]) -> float | None:
-    """Shared components over all of both; None of two empty circuits."""
-    union = set(one) | set(other)
-    return len(set(one) & set(other)) / len(union) if union else None
-
-
 def _expanded(mlp: Tensor | None, stream: Tensor) -> Tensor | None:
     return None if mlp is None else mlp.expand_as(stream)

@@ -18,11 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from measure.circuit_records import ComponentEffect, Normalisation, TaskBaseline
 from measure.intervals import bootstrap_counts, bootstrap_interval, student_t_interval
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
@@ -35,8 +36,6 @@ VERSION = 1  # raise it when a number changes: it is part of the measurement's i
 MIN_LOGIT_DIFF = 0.5
 FEW_PROMPTS = 10  # of fewer the bootstrap's interval is too narrow
 
-Kind = Literal["head", "mlp"]
-Normalisation = Literal["max", "l1", "l2"]
 NORMALISATIONS: tuple[Normalisation, ...] = ("max", "l1", "l2")
 
 
@@ -57,21 +56,14 @@ class Sweep:
                 f"{self.is_head.shape} and ld_ablated {self.ld_ablated.shape}"
             )
 
+    @property
+    def effects(self) -> Float[NDArray[np.float64], "components prompts"]:
+        """Logit difference that each ablation takes; of a dead component exactly 0."""
+        return self.ld_clean - self.ld_ablated
+
     def in_paper_order(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Heads row by row, then MLPs: the bootstrap's draws follow the order of its list."""
         return np.concatenate([values[self.is_head], values[~self.is_head]])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskBaseline:
-    """One row per model and task: whether the model does the task at all."""
-
-    n_prompts: int
-    mean_ld: float | None  # logits; null without prompts
-    ci_low_mean_ld: float | None  # null of one prompt
-    ci_high_mean_ld: float | None
-    answer_share: float | None  # prompts where the answer has the larger logit, 0 to 1
-    reason: str | None  # why there are raw effects only; null if the model does the task
 
 
 def task_baseline(ld_clean: Float[NDArray[np.float64], " prompts"]) -> TaskBaseline:
@@ -142,30 +134,6 @@ def influence(raw: Values, normalisation: Normalisation) -> Values:
 # --- one row a component ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComponentEffect:
-    """One row per component of a model on a task; intervals over prompts."""
-
-    component: str
-    kind: Kind
-    n_prompts: int
-    mean_ld_clean: float
-    mean_ld_ablated: float
-    effect: float  # clean minus ablated, logits; > 0: the component helped
-    ci_low_effect: float | None
-    ci_high_effect: float | None
-    influence_raw: float  # the effect, or 0 where it is negative
-    retained_pct: float | None  # null where the model cannot do the task, as all that follow
-    delta_p_pct: float | None
-    drop_pct: float | None
-    ci_low_drop_pct: float | None
-    ci_high_drop_pct: float | None
-    influence_max: float | None  # of 1; null also where no component has any
-    influence_l1: float | None
-    influence_l2: float | None
-    reason: str | None
-
-
 def component_effects(sweep: Sweep) -> list[ComponentEffect]:
     """A row a component, in the sweep's order; none of no prompts.
 
@@ -175,8 +143,8 @@ def component_effects(sweep: Sweep) -> list[ComponentEffect]:
     baseline = task_baseline(sweep.ld_clean)
     if baseline.mean_ld is None:
         return []
-    clean, ablated = baseline.mean_ld, sweep.ld_ablated.mean(1)
-    raw = np.maximum(0, clean - ablated)
+    clean, effect = baseline.mean_ld, sweep.effects.mean(1)
+    ablated, raw = clean - effect, np.maximum(0, effect)
     retained = retained_pct(np.array(clean), ablated)
     drops = drop_pct(retained)
     effects, resampled = _intervals_over_prompts(sweep)
@@ -194,12 +162,12 @@ def component_effects(sweep: Sweep) -> list[ComponentEffect]:
             n_prompts=baseline.n_prompts,
             mean_ld_clean=clean,
             mean_ld_ablated=float(ablated[i]),
-            effect=float(clean - ablated[i]),
+            effect=float(effect[i]),
             ci_low_effect=or_none(effects[0, i]),
             ci_high_effect=or_none(effects[1, i]),
             influence_raw=float(raw[i]),
             retained_pct=known(retained[i]),
-            delta_p_pct=known(100 * (ablated[i] - clean) / abs(clean)) if clean else None,
+            delta_p_pct=known(-100 * effect[i] / abs(clean)) if clean else None,
             drop_pct=known(drops[i]),
             ci_low_drop_pct=known(resampled[0, i]),
             ci_high_drop_pct=known(resampled[1, i]),
@@ -229,9 +197,10 @@ def _intervals_over_prompts(
 
 def resampled_means(sweep: Sweep) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Mean logit differences, clean and ablated, of 10,000 draws of the prompts, in chunks."""
-    n = len(sweep.ld_clean)
+    n, effects = len(sweep.ld_clean), sweep.effects
     for counts in bootstrap_counts(n):
-        yield counts @ sweep.ld_clean / n, counts @ sweep.ld_ablated.T / n
+        clean = counts @ sweep.ld_clean / n
+        yield clean, clean[:, None] - counts @ effects.T / n
 
 
 def percentiles(drawn: NDArray[np.float64]) -> NDArray[np.float64]:

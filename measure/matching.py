@@ -24,13 +24,14 @@ matching: that and the null are OUR DEFINITION.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from measure.influence import Normalisation, Sweep, influence
+from measure.circuit_records import Matching, Normalisation
+from measure.influence import Sweep, influence
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
     from jaxtyping import Float, Int
@@ -41,7 +42,6 @@ if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes wi
 N_SOFT = 5
 TWICE_BELOW = 0.95
 
-Matching = Literal["greedy", "hungarian", "soft"]
 MATCHINGS: tuple[Matching, ...] = ("greedy", "hungarian", "soft")
 
 
@@ -58,6 +58,9 @@ class Matched:
 def match(similarity: Pairs, matching: Matching) -> Matched:
     """Pairs of one type, positions within it; none where either model has none of it."""
     *batch, n_teacher, n_student = similarity.shape
+    if not n_teacher or not n_student:
+        nothing = np.empty((*batch, 0))
+        return Matched(nothing.astype(np.intp), nothing.astype(np.intp), nothing, nothing)
     if matching == "hungarian":
         flat = similarity.reshape(-1, n_teacher, n_student)
         found = np.array([linear_sum_assignment(one, maximize=True) for one in flat], dtype=np.intp)
@@ -71,7 +74,7 @@ def match(similarity: Pairs, matching: Matching) -> Matched:
         similarity.reshape(*batch, n_teacher * n_student), teacher * n_student + student, -1
     )
     weight = np.ones_like(taken)
-    if matching == "soft" and taken.size:
+    if matching == "soft":
         by_teacher = np.exp(taken.reshape(*batch, n_teacher, -1))
         weight = (by_teacher / by_teacher.sum(-1, keepdims=True)).reshape(taken.shape)
     return Matched(teacher, student, taken, weight)

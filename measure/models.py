@@ -338,6 +338,22 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
     return decoder
 
 
+def tokenizer_of(source: Source) -> PreTrainedTokenizerFast:
+    """The tokenizer of a checked source, without its weights.
+
+    Raises:
+        BadInput: none that gives character offsets.
+    """
+    return _load_tokenizer(source, _safe_arguments(source))
+
+
+def shape_of(source: Source) -> tuple[int, int]:
+    """Layers, and heads and MLPs of all of them, by the configuration alone."""
+    config = AutoConfig.from_pretrained(source.folder, **_safe_arguments(source)).get_text_config()
+    n_layers: int = config.num_hidden_layers
+    return n_layers, n_layers * (config.num_attention_heads + 1)
+
+
 def _load_tokenizer(source: Source, safe: dict[str, Any]) -> PreTrainedTokenizerFast:
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.folder, **safe)

@@ -8,6 +8,20 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from measure.circuit_records import (
+    AblationEffect,
+    Alignment,
+    AttributionEffect,
+    Brittleness,
+    BrittlenessDifference,
+    CircuitNode,
+    CircuitSize,
+    ComponentEffect,
+    ComponentMatch,
+    TaskBaseline,
+    TaskPrompt,
+)
+
 Site = Literal["A", "B"]
 TauKind = Literal["resultant", "gap", "cv_cos"]
 PppFit = Literal["ml", "ols", "sum", "log", "tail2"]
@@ -481,6 +495,17 @@ Record = (
     | ProvenanceSummary
     | AttributionCandidate
     | Attribution
+    | TaskPrompt
+    | AblationEffect
+    | AttributionEffect
+    | TaskBaseline
+    | ComponentEffect
+    | Brittleness
+    | BrittlenessDifference
+    | Alignment
+    | ComponentMatch
+    | CircuitSize
+    | CircuitNode
 )
 
 TABLE_OF: dict[type, str] = {
@@ -502,6 +527,17 @@ TABLE_OF: dict[type, str] = {
     ProvenanceSummary: "provenance_summary",
     AttributionCandidate: "attribution_candidate",
     Attribution: "attribution",
+    TaskPrompt: "task_prompt",
+    AblationEffect: "ablation_effect",
+    AttributionEffect: "attribution_effect",
+    TaskBaseline: "task_baseline",
+    ComponentEffect: "component",
+    Brittleness: "brittleness",
+    BrittlenessDifference: "brittleness_difference",
+    Alignment: "alignment",
+    ComponentMatch: "component_match",
+    CircuitSize: "circuit_size",
+    CircuitNode: "circuit_node",
 }
 
 

@@ -86,8 +86,7 @@ def test_the_mean_of_a_prompt_alone_is_what_it_has_already(model_folder):
 def test_records_are_the_prompts_then_a_layer_a_unit(model_folder):
     model = loaded(model_folder())
     task = answered(model)
-    plan = ablation.plan(model.card.model_id, task, model.card.n_layers)
-    assert plan.units == ("prompts", "layer-000", "layer-001")
+    assert ablation.units(2) == ("prompts", "layer-000", "layer-001")
     sweep, told = ablation.Sweep(model, task), []
     prompts = list(ablation.measure_unit(sweep, task, "prompts", told.append))
     effects = list(ablation.measure_unit(sweep, task, "layer-001", told.append))

@@ -85,11 +85,3 @@ def test_a_budget_beyond_everything_leaves_nothing(model_folder):
     found = circuits.Extraction(model, answered(model)).circuit(1000, nothing)
     assert found.nodes == ()
     assert found.necessity.pct == pytest.approx(100)  # nothing of it was taken out
-
-
-def test_jaccard_counts_what_is_shared():
-    a, b, c = (Component(0, head) for head in range(3))
-    assert circuits.jaccard({a, b}, {b, c}) == pytest.approx(1 / 3)
-    assert circuits.jaccard({a}, {a}) == 1
-    assert circuits.jaccard({a}, {b}) == 0
-    assert circuits.jaccard((), ()) is None

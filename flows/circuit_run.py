@@ -1,0 +1,340 @@
+"""One run of distilled circuits: what is at hand, how to make the rest, and what follows."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from flows import ledger
+from flows.runner import Runner
+from measure import (
+    ablation,
+    alignment,
+    attribution_patching,
+    brittleness,
+    circuits,
+    influence,
+    lineage,
+    models,
+    similarity,
+    sources,
+    tasks,
+)
+from measure.circuit_jobs import AblationJob, CircuitJob, EstimateJob, TaskJob, looked_at, on_task
+from measure.components import Component
+from measure.errors import BadInput
+from measure.influence import Sweep
+from measure.models import CausalLM
+from measure.records import Record
+from measure.request import Measurement
+from measure.tasks import TaskSet
+from warehouse.lake import Lake
+
+Part = Literal["estimates", "circuits"]
+TEACHER, CONTROL = "teacher", "control"
+
+
+class CircuitChoice(BaseModel):
+    """What a run compares, and a user's choices for it, as JSON."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    teacher: str
+    students: tuple[str, ...] = ()
+    control: str | None = None  # not distilled, of the student's number of components
+    tasks: tuple[str, ...] = ("numerals",)
+    n_prompts: int = Field(default=100, ge=2)
+    seed: int = Field(default=0, ge=0)
+    filtered: bool = False  # only prompts that the teacher gets right by far
+    parts: tuple[Part, ...] = ()
+    dtype: str = "float32"
+    device: str | None = None  # None: the first GPU, else the CPU
+    batch_size: int = Field(default=ablation.ROWS, ge=1)
+
+    def models(self) -> list[str]:
+        """Every model once, the teacher first."""
+        control = [self.control] if self.control else []
+        return list(dict.fromkeys([self.teacher, *self.students, *control]))
+
+
+class CircuitRun:
+    """The state of one run on one task. Not a dataclass: Prefect walks through those."""
+
+    def __init__(self, lake: Lake, choice: CircuitChoice, device: str, task: str) -> None:
+        self.lake = lake
+        self.choice = choice
+        self.task = task
+        self.device = device
+        self.failures: dict[str, str] = {}  # reference -> why nothing can be said of it
+        self.runner = Runner(lake, device, choice.dtype, "prompt")
+        self._sets: dict[str, TaskSet] = {}
+        self._looked: dict[str, tuple[Any, Any]] = {}
+        for ref in choice.models():  # a wrong name, or a task it cannot be asked, is told at once
+            self.runner.model_id(ref)
+        for student in choice.students:
+            if self.model_id(student) == self.model_id(choice.teacher):
+                raise BadInput(
+                    f"{student!r} is the teacher itself: give a model that was distilled from it"
+                )
+        for ref in choice.models():
+            self.task_set(ref)
+
+    def model_id(self, ref: str) -> str:
+        """The id of a model."""
+        return self.runner.model_id(ref)
+
+    def task_set(self, ref: str) -> TaskSet:
+        """The prompts a model is asked: the same for all that read them as the same tokens."""
+        if ref not in self._sets:
+            self._sets[ref] = self._task_set(ref)
+        return self._sets[ref]
+
+    def _task_set(self, ref: str) -> TaskSet:
+        source = sources.find(ref)
+        name = tasks.name_for(self.task, is_zoo=source.kind == "zoo")
+        choice = self.choice
+        found = tasks.task_set(models.tokenizer_of(source), name, choice.n_prompts, choice.seed)
+        if not choice.filtered:
+            return found
+        if ref == choice.teacher:
+            return self._filtered(found)
+        kept = self.task_set(choice.teacher)
+        whole = tasks.task_set(
+            models.tokenizer_of(sources.find(choice.teacher)), name, choice.n_prompts, choice.seed
+        )
+        if whole.sha256 != found.sha256:
+            raise BadInput(
+                f"{ref!r} reads the prompts as other tokens than {choice.teacher!r}, whose "
+                "success was to choose them: leave --filtered out"
+            )
+        return kept
+
+    def _filtered(self, given: TaskSet) -> TaskSet:
+        model = self.runner.model(self.choice.teacher)
+        top, gaps = _answers(model, given, self.choice.batch_size)
+        return tasks.filtered(given, top, gaps, model.card.label)
+
+    def note(self, ref: str, error: BaseException | None) -> None:
+        """Remember why a model failed, if it did."""
+        if error is not None:
+            self.failures.setdefault(ref, str(error) or type(error).__name__)
+
+    def ablate(self, ref: str) -> None:
+        """Run a model for what it is missing."""
+        self.runner.run(ref, self._jobs(ref))
+
+    def n_components(self, ref: str) -> int:
+        """Heads and MLPs of a model."""
+        return models.shape_of(sources.find(ref))[1]
+
+    def n_passes_missing(self) -> int:
+        """Prompts that have to go through models, whole or from a layer on."""
+        return sum(
+            job.n_passes
+            for ref in self.choice.models()
+            for job in self._jobs(ref)
+            if not self.runner.is_done(job.measurement)
+        )
+
+    def conclude(self) -> None:
+        """What the ablations say of each model, then of each student beside its teacher."""
+        at_hand = [ref for ref in self.choice.models() if ref not in self.failures]
+        for ref in at_hand:
+            self._effects(ref)
+        for student in self.choice.students:
+            if student in at_hand and self.choice.teacher in at_hand:
+                self._align(student)
+
+    def _jobs(self, ref: str) -> list[TaskJob]:
+        given = self.task_set(ref)
+        n_layers, n_components = models.shape_of(sources.find(ref))
+        model_id, machine = self.model_id(ref), self._machine()
+        jobs: list[TaskJob] = []
+        if "estimates" in self.choice.parts:
+            plan = on_task(
+                attribution_patching.METHOD, attribution_patching.VERSION, model_id, given,
+                ("all",), **machine,
+            )  # fmt: skip
+            jobs.append(EstimateJob(plan, given))
+        plan = on_task(
+            ablation.METHOD, ablation.VERSION, model_id, given, ablation.units(n_layers), **machine
+        )
+        jobs.append(AblationJob(plan, given, n_components=n_components))
+        if "circuits" in self.choice.parts:
+            units = tuple(f"budget-{budget:.2f}" for budget in circuits.BUDGETS)
+            plan = on_task(circuits.METHOD, circuits.VERSION, model_id, given, units, **machine)
+            jobs.append(CircuitJob(plan, given, n_components=n_components))
+        return jobs
+
+    def _machine(self) -> dict[str, Any]:
+        return {
+            "dtype": self.choice.dtype,
+            "device_kind": self.device.split(":")[0],
+            "batch_size": self.choice.batch_size,
+        }
+
+    def _ablation_id(self, ref: str) -> str:
+        (job,) = [job for job in self._jobs(ref) if isinstance(job, AblationJob)]
+        return job.measurement.measurement_id
+
+    def _derived(
+        self, method: str, version: int, refs: Mapping[str, str], options: dict[str, object]
+    ) -> Measurement:
+        given = self.task_set(next(iter(refs.values())))
+        inputs = {role: self._ablation_id(ref) for role, ref in refs.items()}
+        return Measurement(
+            method=method,
+            method_version=version,
+            models={role: self.model_id(ref) for role, ref in refs.items()},
+            prompt_set=given.name,
+            prompt_set_sha256=given.sha256,
+            dtype="float64",
+            backend="numpy",
+            options={"inputs": inputs, **options},
+            units=("all",),
+        )
+
+    def _effects(self, ref: str) -> None:
+        plan = self._derived("component", influence.VERSION, {"model": ref}, {})
+
+        def make() -> list[Record]:
+            sweep = self._sweep(ref)
+            return [
+                influence.task_baseline(sweep.ld_clean),
+                *influence.component_effects(sweep),
+                brittleness.brittleness(sweep),
+            ]
+
+        ledger.measure_at_once(self.lake, plan, make, ref=ref)
+
+    def _alignment_plan(self, student: str) -> Measurement:
+        refs = {TEACHER: self.choice.teacher, "student": student}
+        if self.choice.control is not None and self.choice.control not in self.failures:
+            refs[CONTROL] = self.choice.control
+        return self._derived("alignment", alignment.VERSION, refs, {})
+
+    def _align(self, student: str) -> None:
+        plan = self._alignment_plan(student)
+        if not self.runner.is_done(plan):
+            ledger.measure_at_once(self.lake, plan, lambda: self._aligned(student), ref=student)
+
+    def _aligned(self, student: str) -> list[Record]:
+        teacher = self.choice.teacher
+        theirs, ours = self._sweep(teacher), self._sweep(student)
+        records: list[Record] = []
+        for mode in ("ours", "paper_code"):
+            found = self._alignment(student, theirs, ours, mode)
+            records += [*found.rows, *found.matches]
+        shrunk = brittleness.compression(self._n_params(teacher), self._n_params(student))
+        for paper_mode in (False, True):
+            records.append(
+                brittleness.brittleness_difference(
+                    theirs, ours, against="teacher", compression=shrunk, paper_mode=paper_mode
+                )
+            )
+        control = self.choice.control
+        if control is not None and control not in self.failures:
+            records.append(
+                brittleness.brittleness_difference(
+                    self._sweep(control), ours, against="size-matched control", compression=None
+                )
+            )
+        return records
+
+    def _alignment(
+        self, student: str, theirs: Sweep, ours: Sweep, mode: similarity.Mode
+    ) -> alignment.Aligned:
+        teacher = self.choice.teacher
+        asked = self.task_set(teacher)
+        if asked.sha256 != self.task_set(student).sha256:
+            reason = "the tokenizers differ: patterns of other tokens cannot be held side by side"
+            return alignment.not_aligned(theirs, ours, mode, reason)
+        if influence.refusal({TEACHER: theirs, "student": ours}) is not None:
+            return alignment.not_aligned(
+                theirs, ours, mode, influence.refusal({TEACHER: theirs, "student": ours}) or ""
+            )
+        (patterns_t, outputs_t), (patterns_s, outputs_s) = (
+            self._looked_at(ref) for ref in (teacher, student)
+        )
+        alike = similarity.similarity(
+            (patterns_t, patterns_s),
+            (outputs_t, outputs_s),
+            has_bos=_has_bos(sources.find(teacher), asked),
+            why_other_basis=self._why_other_basis(student),
+            mode=mode,
+        )
+        return alignment.align(theirs, ours, alike)
+
+    def _looked_at(self, ref: str) -> tuple[Any, Any]:
+        if ref not in self._looked:
+            model = self.runner.model(ref)
+            self._looked[ref] = looked_at(model, self.task_set(ref), self.choice.batch_size)
+        return self._looked[ref]
+
+    def _why_other_basis(self, student: str) -> str | None:
+        """Why MLP outputs do not lie in one basis: by the weights, not by anybody's word."""
+        ours, theirs = (sources.find(ref) for ref in (student, self.choice.teacher))
+        found = lineage.measure_pair(ours, theirs, iter)[0]
+        label = getattr(found, "lineage_label", "NOT COMPARABLE")
+        if label in ("SAME LINEAGE", "PARTIAL"):
+            return None
+        return f"the student's weights were not the teacher's before ({label})"
+
+    def _n_params(self, ref: str) -> int:
+        return sources.size_of(ref).n_params
+
+    def _sweep(self, ref: str) -> Sweep:
+        """A model's ablations, from the lake."""
+        measurement_id = self._ablation_id(ref)
+        given = self.task_set(ref)
+        found = self.lake.query(
+            "select prompt_id, ld_clean from task_prompt where measurement_id = ?",
+            [measurement_id],
+        )
+        clean = dict(found.iter_rows())
+        effects = self.lake.query(
+            "select component, layer, head, prompt_id, ld_ablated from ablation_effect "
+            "where measurement_id = ?",
+            [measurement_id],
+        )
+        places = {key: i for i, key in enumerate(given.keys)}
+        components = sorted(
+            {Component(layer, head) for layer, head in effects.select("layer", "head").iter_rows()},
+            key=lambda c: (c.layer, c.head is None, c.head or 0),
+        )
+        rows = {component.name: i for i, component in enumerate(components)}
+        ablated = np.empty((len(rows), len(places)))
+        ablated[
+            [rows[name] for name in effects["component"]],
+            [places[key] for key in effects["prompt_id"]],
+        ] = effects["ld_ablated"].to_numpy()
+        return Sweep(
+            components=tuple(rows),
+            is_head=np.array([component.is_head for component in components]),
+            ld_clean=np.array([clean[key] for key in given.keys]),
+            ld_ablated=ablated,
+        )
+
+
+@torch.inference_mode()
+def _answers(model: CausalLM, task: TaskSet, rows: int) -> tuple[Any, Any]:
+    """The likeliest token at each prompt, and the logit of its answer less the foil's."""
+    top: list[Any] = []
+    gaps: list[Any] = []
+    for start in range(0, len(task.clean), rows):
+        chunk = slice(start, start + rows)
+        batch = model.pad(task.clean[chunk].tolist())
+        logits = model.logits(model.states(batch).after_norm[:, task.position])
+        top.append(logits.argmax(-1).cpu().numpy())
+        index = np.arange(len(logits))
+        found = logits.double().cpu().numpy()
+        gaps.append(found[index, task.answer[chunk]] - found[index, task.foil[chunk]])
+    return np.concatenate(top), np.concatenate(gaps)
+
+
+def _has_bos(source: sources.Source, task: TaskSet) -> bool:
+    """Whether the tokenizer puts a token of its own before every text."""
+    bos = models.tokenizer_of(source).bos_token_id
+    return isinstance(bos, int) and bool((task.clean[:, 0] == bos).all())
