@@ -377,13 +377,16 @@ class CircuitRun:
         if asked.sha256 != self.task_set(student).sha256:
             reason = "the tokenizers differ: patterns of other tokens cannot be held side by side"
             return alignment.not_aligned(theirs, ours, mode, reason)
-        if influence.refusal({TEACHER: theirs, "student": ours}) is not None:
-            return alignment.not_aligned(
-                theirs, ours, mode, influence.refusal({TEACHER: theirs, "student": ours}) or ""
-            )
+        refused = influence.refusal({TEACHER: theirs, "student": ours})
+        if refused is not None:
+            return alignment.not_aligned(theirs, ours, mode, refused)
         (patterns_t, outputs_t), (patterns_s, outputs_s) = (
             self._looked_at(ref) for ref in (teacher, student)
         )
+        widths = outputs_t.shape[-1], outputs_s.shape[-1]
+        if mode == "paper_code" and widths[0] != widths[1]:
+            reason = f"the public code needs one width, these have {widths[0]} and {widths[1]}"
+            return alignment.not_aligned(theirs, ours, mode, reason)
         alike = similarity.similarity(
             (patterns_t, patterns_s),
             (outputs_t, outputs_s),
