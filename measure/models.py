@@ -101,19 +101,7 @@ class CausalLM:
 
     def chat_prompt(self, message: str) -> str | None:
         """The text up to its reply by the model's own chat template; None without a template."""
-        if self.tokenizer.chat_template is None:
-            return None
-        chat = [{"role": "user", "content": message}]
-        try:
-            text = self.tokenizer.apply_chat_template(
-                chat, tokenize=False, add_generation_prompt=True
-            )
-        except Exception as error:  # what a template raises is up to its author
-            raise BadInput(
-                f"the chat template of {self.card.label!r} failed ({_one_line(error)}): "
-                "give a model whose template takes one message of a user"
-            ) from error
-        return str(text)
+        return chat_prompt(self.tokenizer, message, self.card.label)
 
     def encode(self, text: str, *, specials: bool = True) -> list[int]:
         """Token ids of a raw text with the special tokens the tokenizer adds by itself."""
@@ -342,6 +330,26 @@ def _load_tokenizer(source: Source, safe: dict[str, Any]) -> PreTrainedTokenizer
     return tokenizer
 
 
+def load_tokenizer(source: Source) -> PreTrainedTokenizerFast:
+    """A model's tokenizer without the model."""
+    return _load_tokenizer(source, _safe_arguments(source))
+
+
+def chat_prompt(tokenizer: PreTrainedTokenizerFast, message: str, label: str) -> str | None:
+    """The text up to a reply by a model's chat template; None without a template."""
+    if tokenizer.chat_template is None:
+        return None
+    chat = [{"role": "user", "content": message}]
+    try:
+        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    except Exception as error:  # what a template raises is up to its author
+        raise BadInput(
+            f"the chat template of {label!r} failed ({_one_line(error)}): "
+            "give a model whose template takes one message of a user"
+        ) from error
+    return str(text)
+
+
 def _one_line(error: BaseException, limit: int = 200) -> str:
     return " ".join(str(error).split())[:limit] or type(error).__name__
 
@@ -455,9 +463,7 @@ def refuse_unlike_base(source: Source, base: Source, texts: Sequence[str]) -> No
             f"base {base.ref!r} has width {base_width:,}, model {source.ref!r} {width:,}: "
             "give the model it was derived from (a stranger goes in --reference)"
         )
-    ours, theirs = (
-        _load_tokenizer(s, _safe_arguments(s))(list(texts))["input_ids"] for s in (source, base)
-    )
+    ours, theirs = (load_tokenizer(s)(list(texts))["input_ids"] for s in (source, base))
     differing = sum(a != b for a, b in zip(ours, theirs, strict=True))  # pyright: ignore[reportArgumentType]
     if differing:
         raise BadInput(
