@@ -76,6 +76,7 @@ def chosen_of(kind: type[S], options: Mapping[str, Any]) -> S:
         given, why = first["input"], first["msg"].lower()
         raise BadInput(f"{name} {given!r} cannot be: {why}") from error
     chosen.sampling()  # refuses what cannot be sampled
+    models.check_dtype(chosen.dtype)
     return chosen
 
 

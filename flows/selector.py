@@ -75,14 +75,15 @@ class Selector(Sampler):
         responses = sorted(
             self.readings.texts(teacher).rollouts, key=lambda r: (place[r.problem_id], r.sample)
         )
-        by_teacher, by_student = (self.readings.scores(m, teacher) for m in (teacher, student))
+        scored = self.readings.scored([teacher], [teacher, student])
+        by_teacher, by_student = map(scored.kept.scores, scored.scores.values())
         found, left_out = selection.candidates(
             responses, by_teacher, by_student, only_right=self.choice.only_right
         )
         source = sources.find(self.choice.student)
         return Pool(
             asked=self.asked,
-            rollouts_id=self.readings.rollout_plan(teacher).measurement_id,
+            rollouts_id=scored.rollouts[teacher],
             candidates=found,
             left_out=left_out,
             model_ids={"teacher": teacher, "student": student},

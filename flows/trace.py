@@ -42,7 +42,7 @@ def trace(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -> i
         tracer.failures.update(_run_flow(chosen, device, tell))
     with Lake.open() as lake:
         tracer.go_on_in(lake)
-        shown, ranking = _found(tracer), _ranking(tracer)
+        shown, ranking = _found(tracer)
     if as_json:
         answer = {"teachers": shown, "attribution": ranking}
         sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=2, default=str) + "\n")
@@ -66,27 +66,24 @@ def _run_flow(chosen: Trace, device: str, tell: Callable[[str], None]) -> dict[s
     return command.run_flow(run, device, tell)
 
 
-def _found(tracer: Tracer) -> list[dict[str, Any]]:
-    """What the lake says of each teacher, by this very measurement: its row, shares and areas."""
+def _found(tracer: Tracer) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What these very measurements say: of each teacher its row, shares and areas; the ranking.
+
+    Nothing where student or distilled model failed.
+    """
+    if not tracer.teachers_at_hand():
+        return [], []
+    *labels, ranking = (plan.measurement_id for plan, _ in tracer.conclusions())
     found: list[dict[str, Any]] = []
-    for teacher in tracer.teachers_at_hand():
-        measurement_id = tracer.labels(teacher)[0].measurement_id
+    for measurement_id in labels:
         for row in read.of_measurement("provenance", measurement_id).iter_rows(named=True):
             shares, areas = (
                 read.table(name, measurement_id=measurement_id).to_dicts()
                 for name in ("provenance_share", "provenance_area")
             )
             found.append({**row, "shares": shares, "areas": areas})
-    return found
-
-
-def _ranking(tracer: Tracer) -> list[dict[str, Any]]:
-    """The candidates for the teacher, the first in rank first."""
-    if not tracer.teachers_at_hand():
-        return []
-    measurement_id = tracer.ranking()[0].measurement_id
-    found = read.of_measurement("teacher_attribution", measurement_id)
-    return found.sort("rank", nulls_last=True).to_dicts()
+    ranked = read.of_measurement("teacher_attribution", ranking).sort("rank", nulls_last=True)
+    return found, ranked.to_dicts()
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -55,30 +55,11 @@ class Tracer(Sampler):
                 f"{trace.distilled!r} is its own student: give the base it was distilled into"
             )
 
-    def labels(self, teacher: str) -> AtOnce:
-        """The labels of the sentences against a teacher."""
-        trace = self.trace
-        control = trace.control if trace.control and trace.control not in self.failures else None
-        return self.readings.labels(
-            self.model_id(teacher),
-            self.model_id(trace.student),
-            self.model_id(trace.distilled),
-            self.model_id(control) if control else None,
-            trace.options(),
-        )
-
-    def ranking(self) -> AtOnce:
-        """The ranking of the candidates, teachers and control."""
-        own = [self.model_id(ref) for ref in (self.trace.student, self.trace.distilled)]
-        others = (self.model_id(ref) for ref in self.at_hand(self.trace.models()))
-        candidates = [model_id for model_id in dict.fromkeys(others) if model_id not in own]
-        return self.readings.attribution(own[0], own[1], candidates)
-
     def teachers_at_hand(self) -> list[str]:
         """The teachers of which something can be said: none where student or distilled failed."""
         if self.failures.keys() & {self.trace.student, self.trace.distilled}:
             return []
-        return self.at_hand(self.trace.teachers)
+        return self.at_hand(list(dict.fromkeys(self.trace.teachers)))
 
     def complete(self) -> None:
         """All of it in this process, the first failure raised."""
@@ -90,5 +71,18 @@ class Tracer(Sampler):
 
     def conclude(self) -> None:
         """Keep what is read from scores alone, as far as the lake lacks it."""
-        for plan, make in [*map(self.labels, self.teachers_at_hand()), self.ranking()]:
+        for plan, make in self.conclusions():
             ledger.measure_at_once(self.lake, plan, make, ref=self.trace.distilled)
+
+    def conclusions(self) -> list[AtOnce]:
+        """Labels against each teacher at hand, then the ranking of all candidates."""
+        trace = self.trace
+        ids = {ref: self.model_id(ref) for ref in self.at_hand(trace.models())}
+        scored = self.readings.scored(list(ids.values()), list(ids.values()))
+        return scored.conclusions(
+            [ids[teacher] for teacher in self.teachers_at_hand()],
+            ids[trace.student],
+            ids[trace.distilled],
+            ids.get(trace.control or ""),
+            trace.options(),
+        )

@@ -257,6 +257,12 @@ def check_device(device: str) -> None:
         ) from error
 
 
+def check_dtype(dtype: str) -> None:
+    """Raises BadInput for a type that weights cannot be held in."""
+    if dtype not in DTYPES:
+        raise BadInput(f"dtype {dtype!r} is unknown: give one of {', '.join(DTYPES)}")
+
+
 def pick_device() -> str:
     """The first GPU if there is one, else the CPU."""
     return "cuda:0" if torch.cuda.is_available() else "cpu"
@@ -274,8 +280,7 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
         BadInput: weights missing or not finite, a tokenizer that does not fit, a head whose
             arithmetic is unknown here, or an unknown architecture.
     """
-    if dtype not in DTYPES:
-        raise BadInput(f"dtype {dtype!r} is unknown: give one of {', '.join(DTYPES)}")
+    check_dtype(dtype)
     safe = _safe_arguments(source)
     tokenizer = _load_tokenizer(source, safe)
     try:

@@ -39,6 +39,101 @@ class Kept(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Scored:
+    """Models' complete rollouts and scores: labels and attribution are read from them alone."""
+
+    kept: Kept
+    prompts: tuple[str, str]  # name and hash of the problems
+    rollouts: Mapping[str, str]  # model_id of the writer -> measurement_id
+    scores: Mapping[tuple[str, str], str]  # model_ids of reader and writer -> measurement_id
+
+    def conclusions(
+        self,
+        teachers: Sequence[str],
+        student: str,
+        distilled: str,
+        control: str | None,
+        options: transfer.Options,
+    ) -> list[AtOnce]:
+        """All that is read from them: labels against each teacher, then the ranking of all."""
+        candidates = [*teachers, *([] if control is None else [control])]
+        others = [m for m in dict.fromkeys(candidates) if m not in (student, distilled)]
+        return [
+            *(self.labels(one, student, distilled, control, options) for one in teachers),
+            self.attribution(student, distilled, others),
+        ]
+
+    def labels(
+        self,
+        teacher: str,
+        student: str,
+        distilled: str,
+        control: str | None,
+        options: transfer.Options,
+    ) -> AtOnce:
+        """The labels of the distilled model's and the student's sentences against a teacher."""
+        used = {"teacher": teacher, "student": student, "distilled": distilled}
+        if control is not None:
+            used["control"] = control
+        inputs = {
+            f"{role}_on_{whose}": self.scores[reader, used[whose]]
+            for role, reader in used.items()
+            for whose in ("distilled", "student")
+            if (role, whose) != ("control", "student")
+        }
+        inputs |= {
+            f"rollouts_{whose}": self.rollouts[used[whose]] for whose in ("distilled", "student")
+        }
+
+        def of(whose: str, first: str) -> transfer.Scored:
+            readers: dict[Role, str] = {
+                "teacher": first,
+                "student": "student",
+                "distilled": "distilled",
+            }
+            return transfer.Scored(
+                self.kept.rollouts(self.rollouts[used[whose]]),
+                {
+                    role: self.kept.scores(inputs[f"{by}_on_{whose}"])
+                    for role, by in readers.items()
+                },
+            )
+
+        def make() -> list[Record]:
+            return transfer.measure(
+                of("distilled", "teacher"),
+                of("student", "teacher"),
+                of("distilled", "control") if "control" in used else None,
+                options,
+            )
+
+        return transfer.plan(used, inputs, self.prompts, options), make
+
+    def attribution(self, student: str, distilled: str, candidates: Sequence[str]) -> AtOnce:
+        """The ranking of candidates for the distilled model's teacher."""
+        roles = attribution.candidate_roles(len(candidates))
+        writers = {"distilled": distilled, **dict(zip(roles, candidates, strict=True))}
+        used = {"student": student, **writers}
+        inputs = {
+            f"{by}_on_{whose}": self.scores[reader, writers[whose]]
+            for by, reader in used.items()
+            for whose in writers
+        }
+        options = attribution.Options()
+
+        def of(whose: str) -> attribution.Scored:
+            return attribution.Scored(
+                self.kept.rollouts(self.rollouts[writers[whose]]),
+                {by: self.kept.scores(inputs[f"{by}_on_{whose}"]) for by in used},
+            )
+
+        def make() -> list[Record]:
+            return attribution.measure({whose: of(whose) for whose in writers}, options)
+
+        return attribution.plan(used, inputs, self.prompts, options), make
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What is asked of every model, and how."""
 
@@ -58,11 +153,6 @@ class Readings:
         self.settings = settings
         self._texts: dict[str, Texts] = {}
 
-    @property
-    def prompts(self) -> tuple[str, str]:
-        """Name and hash of the problems."""
-        return self.settings.asked.name, self.settings.asked.sha256
-
     def rollout_job(self, model_id: str) -> run.RolloutJob:
         """The job that samples a model's rollouts."""
         asked, sampling = self.settings.asked, self.settings.sampling
@@ -79,8 +169,8 @@ class Readings:
         """A model's rollouts, once all are there; they do not change then."""
         if model_id not in self._texts:
             found = self.kept.rollouts(self.rollout_plan(model_id).measurement_id)
-            plain = self.settings.sampling.plain_prompt
-            self._texts[model_id] = Texts(*self.prompts, tuple(found), plain)
+            asked, plain = self.settings.asked, self.settings.sampling.plain_prompt
+            self._texts[model_id] = Texts(asked.name, asked.sha256, tuple(found), plain)
         return self._texts[model_id]
 
     def score_job(self, reader: str, writer: str) -> run.ScoreJob:
@@ -88,13 +178,18 @@ class Readings:
         texts = self.texts(writer)
         return run.ScoreJob(sentence_scores.plan(reader, texts, **self._machine()), texts)
 
-    def score_id(self, reader: str, writer: str) -> str:
-        """The measurement of those scores."""
-        return self.score_job(reader, writer).measurement.measurement_id
-
-    def scores(self, reader: str, writer: str) -> list[SentenceScore]:
-        """Those scores, once all are there."""
-        return self.kept.scores(self.score_id(reader, writer))
+    def scored(self, writers: Sequence[str], readers: Sequence[str]) -> Scored:
+        """The rollouts of these writers and their scores by these readers, once all are there."""
+        return Scored(
+            self.kept,
+            (self.settings.asked.name, self.settings.asked.sha256),
+            {writer: self.rollout_plan(writer).measurement_id for writer in writers},
+            {
+                (reader, writer): self.score_job(reader, writer).measurement.measurement_id
+                for reader in readers
+                for writer in writers
+            },
+        )
 
     def are_complete(self, writers: Sequence[str], readers: Sequence[str]) -> bool:
         """Whether no model has to run any more."""
@@ -102,76 +197,6 @@ class Readings:
             return False
         jobs = (self.score_job(reader, writer) for reader in readers for writer in writers)
         return all(self.kept.is_complete(job.measurement) for job in jobs)
-
-    def labels(
-        self,
-        teacher: str,
-        student: str,
-        distilled: str,
-        control: str | None,
-        options: transfer.Options,
-    ) -> AtOnce:
-        """The labels of the distilled model's and the student's sentences against a teacher."""
-        used = {"teacher": teacher, "student": student, "distilled": distilled}
-        if control is not None:
-            used["control"] = control
-        inputs = {
-            f"{role}_on_{whose}": self.score_id(reader, used[whose])
-            for role, reader in used.items()
-            for whose in ("distilled", "student")
-            if (role, whose) != ("control", "student")
-        }
-        inputs |= {
-            f"rollouts_{whose}": self.rollout_plan(used[whose]).measurement_id
-            for whose in ("distilled", "student")
-        }
-
-        def scored(whose: str, first: str) -> transfer.Scored:
-            readers: dict[Role, str] = {
-                "teacher": first,
-                "student": "student",
-                "distilled": "distilled",
-            }
-            return transfer.Scored(
-                self.texts(used[whose]).rollouts,
-                {
-                    role: self.kept.scores(inputs[f"{by}_on_{whose}"])
-                    for role, by in readers.items()
-                },
-            )
-
-        def make() -> list[Record]:
-            return transfer.measure(
-                scored("distilled", "teacher"),
-                scored("student", "teacher"),
-                scored("distilled", "control") if "control" in used else None,
-                options,
-            )
-
-        return transfer.plan(used, inputs, self.prompts, options), make
-
-    def attribution(self, student: str, distilled: str, candidates: Sequence[str]) -> AtOnce:
-        """The ranking of candidates for the distilled model's teacher."""
-        roles = attribution.candidate_roles(len(candidates))
-        writers = {"distilled": distilled, **dict(zip(roles, candidates, strict=True))}
-        used = {"student": student, **writers}
-        inputs = {
-            f"{by}_on_{whose}": self.score_id(reader, writers[whose])
-            for by, reader in used.items()
-            for whose in writers
-        }
-        options = attribution.Options()
-
-        def scored(whose: str) -> attribution.Scored:
-            return attribution.Scored(
-                self.texts(writers[whose]).rollouts,
-                {by: self.kept.scores(inputs[f"{by}_on_{whose}"]) for by in used},
-            )
-
-        def make() -> list[Record]:
-            return attribution.measure({whose: scored(whose) for whose in writers}, options)
-
-        return attribution.plan(used, inputs, self.prompts, options), make
 
     def _machine(self) -> dict[str, Any]:
         return {
