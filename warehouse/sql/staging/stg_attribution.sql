@@ -5,6 +5,7 @@
 -- teacher_id: the candidate
 -- teacher: its label
 -- family: base family of the student
+-- role: what the reasons call the candidate
 -- share_status: 'above the null' if the interval of share lies above null_share, 'not above the null' if below, else 'not clear'
 -- reason: why share is null; null when it is not
 -- measured_at: when the measurement was complete
@@ -43,6 +44,7 @@ select
     ranked.attribution_reasons,
     member.model_id as teacher_id,
     coalesce(teacher.label, member.model_id) as teacher,
+    candidate.role,
     candidate.rank,
     candidate.share,
     candidate.ci_low_share,
