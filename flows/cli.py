@@ -428,8 +428,8 @@ def _init(_: argparse.Namespace) -> int:
     return DONE
 
 
-# One tells of a lake that cannot be, one makes it, three need none.
-_WITHOUT_LAKE = (_doctor, _init, _zoo_list, _zoo_build, cli_sentences.run_select)
+# One tells of a lake that cannot be, one makes it, two need none.
+_WITHOUT_LAKE = (_doctor, _init, _zoo_list, _zoo_build)
 
 
 if __name__ == "__main__":

@@ -167,10 +167,15 @@ class Answer:
     reason: str | None
 
 
+UNREAD = "math-verify was not installed where it was made: `cicatrix take` reads the answer"
+
+
 def check(body: str, gold: str | None) -> Answer:
     """Read the answer after the reasoning, and compare it with the right one."""
-    from math_verify import verify
-
+    try:
+        from math_verify import verify
+    except ImportError:
+        return Answer(None, None, UNREAD)
     if not body.strip():
         return Answer(None, None if gold is None else False, "empty completion")
     _, closed, reply = body.rpartition(THINK_CLOSE)

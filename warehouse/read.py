@@ -118,6 +118,16 @@ def templates(measurement_id: str, location: Location | None = None) -> pl.DataF
     )
 
 
+_OF_ANY = {"provenance": "stg_provenance", "teacher_attribution": "stg_attribution"}
+
+
+def of_measurement(
+    name: str, measurement_id: str, location: Location | None = None
+) -> pl.DataFrame:
+    """The rows of `provenance` or `teacher_attribution` by one measurement, newest or not."""
+    return _select(_OF_ANY[name], location, {"measurement_id": measurement_id})
+
+
 def newest(name: str, location: Location | None = None) -> datetime | None:
     """When a mart last had reason to change; None while it has nothing.
 
