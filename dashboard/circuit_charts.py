@@ -298,17 +298,17 @@ def sweep(circuits: pl.DataFrame) -> alt.LayerChart:
         ("the circuit", HELPS, True, []), ("the rest", HARMS, False, [5, 4]),
     ):  # fmt: skip
         mine = alt.Chart(long.filter(pl.col("what") == name))
-        last = long.filter(pl.col("what") == name).sort("budget").tail(1)
+        first = long.filter(pl.col("what") == name).sort("budget").head(1)
         layers += [
             mine.mark_line(color=colour, strokeWidth=2, strokeDash=dash).encode(x, y),
             mine.mark_rule(color=colour, strokeWidth=2)
             .encode(x, alt.Y("low:Q"), alt.Y2("high:Q")),
             mine.mark_point(color=colour, filled=is_filled, size=60, strokeWidth=1.6, opacity=1)
             .encode(x, y, tooltip=tip),
-            alt.Chart(last).mark_text(align="right", dy=-14, baseline="middle")
+            alt.Chart(first).mark_text(align="left", dx=9, dy=-12, baseline="middle")
             .encode(x, y, text="what:N"),
         ]  # fmt: skip
     chart = cast(alt.LayerChart, alt.layer(*layers))
     return chart.properties(
-        height=230, width="container", title=alt.Title("As the budget grows", subtitle="measured")
+        height=290, width="container", title=alt.Title("As the budget grows", subtitle="measured")
     )

@@ -48,7 +48,8 @@ def components(chosen: Chosen) -> None:
     st.subheader("The numbers")
     tables.show(every, headings.COMPONENTS)
     _agreement(chosen)
-    tables.download(every, "component_effect")
+    with st.container(horizontal=True):
+        tables.download(every, "component_effect")
 
 
 def _map(model: Model, effects: pl.DataFrame, shade: str, ends: tuple[float, float]) -> None:

@@ -34,13 +34,13 @@ def kept(aligned: Row | None, verdict: Row, now: datetime | None = None) -> str:
     null += f"{number(aligned['null_high'])})"
     is_above = aligned["alignment"] > aligned["null_high"]
     beyond = (
-        f"more than the {null} that influences shuffled among them give"
+        f"beyond what influences shuffled among them give, {null}"
         if is_above
-        else f"no more than influences shuffled among them give, {null}"
+        else f"within what influences shuffled among them give, {null}"
     )
     return (
         f"{start}what is alike in the two matters alike to A = "
-        f"**{with_interval(aligned, 'alignment')}** of 1, {beyond}, "
+        f"**{with_interval(aligned, 'alignment')}** of 1; that lies {beyond}, "
         f"a gain of {with_interval(aligned, 'gain', signed)}. {_drops(verdict)}. "
         f"n = {count(aligned['n_prompts'], 'prompt')}; {age}."
     )
@@ -83,7 +83,7 @@ def brittle_reasons(verdict: Row) -> list[str]:
     ours, theirs = (
         with_interval(verdict, f"mean_drop_{whose}") for whose in ("student", "teacher")
     )
-    apart = {True: "apart", False: "they overlap, or the other way", None: "unknown"}
+    apart = {True: "above the teacher's", False: "not above the teacher's", None: "unknown"}
     above = {True: "above 0", False: "not above 0", None: "unknown"}
     reasons = [
         f"mean drop {ours} %, teacher {theirs} %: {apart[verdict['is_apart']]}",

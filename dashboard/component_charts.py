@@ -17,7 +17,9 @@ SHADES = {  # what a map shows: its title, whether it has a sign, and how it rea
     "effect": ("effect", "Effect, logits lost without it", True),
     "drop": ("drop_pct", "Drop, % of the logit difference", False),
 }
-_ROW, _AROUND = 34, 120
+_ROW, _LOW_ROW, _AROUND = 34, 18, 190
+_FAINT = 0.18  # a link between two components that do nothing
+_DARK = 0.5  # similarity from which a cell wants white letters
 _LEAST_NAMED = 0.1  # influence from which a component is named beside its mark
 
 
@@ -81,8 +83,8 @@ def heat_map(effects: pl.DataFrame, shade: str, ends: tuple[float, float], name:
     )
     low, high = ends
     colours = alt.Scale(
-        domain=[low, 0, high] if low < 0 else [0, high],
-        range=[HARMS, "rgba(138,143,148,0.04)", HELPS] if low < 0 else [_CLEAR[HELPS], HELPS],
+        domain=[low, -1e-9, 1e-9, high] if low < 0 else [0, high],
+        range=[HARMS, _CLEAR[HARMS], _CLEAR[HELPS], HELPS][0 if low < 0 else 2 :],
         interpolate="rgb",
         clamp=True,
     )
@@ -103,14 +105,19 @@ def heat_map(effects: pl.DataFrame, shade: str, ends: tuple[float, float], name:
         .encode(x, y, tooltip=tip),
         cell.encode(x, y, color=colour, tooltip=tip).add_params(click),
         alt.Chart(drawn.filter(pl.col("is_in_circuit").fill_null(value=False)))
-        .mark_point(shape="circle", size=60, strokeWidth=1.6, filled=False, opacity=1, color=GREY)
+        .mark_point(shape="circle", size=45, fill="#fff", stroke="#000", strokeWidth=1.2, opacity=1)
         .encode(x, y, tooltip=tip),
     )
     chart = cast(alt.Chart, alt.layer(*layers))
-    height = max(_ROW * (n_layers + 1), 90) + _AROUND if n_layers < 16 else 18 * n_layers + _AROUND
     return chart.properties(
-        height=height, width="container", title=alt.Title(name, subtitle=_subtitle(effects))
+        height=_height(n_layers + 1),
+        width="container",
+        title=alt.Title(name, subtitle=_subtitle(effects)),
     )
+
+
+def _height(n_layers: int) -> int:
+    return (_ROW if n_layers <= 16 else _LOW_ROW) * n_layers + _AROUND
 
 
 def _subtitle(effects: pl.DataFrame) -> str:
@@ -152,7 +159,7 @@ def links(matches: pl.DataFrame, teacher: pl.DataFrame, student: pl.DataFrame) -
             influences=pl.format("{} and {}", said("influence_teacher"), said("influence_student")),
             weight_said=said("weight"), share_said=said("resample_share"),
         )
-        .with_columns(opacity=0.3 + 0.7 * pl.col("matters").clip(0, 1))
+        .with_columns(opacity=_FAINT + (1 - _FAINT) * pl.col("matters").clip(0, 1))
         .sort("matters")
     )  # fmt: skip
     tip = tooltips(
@@ -184,7 +191,7 @@ def links(matches: pl.DataFrame, teacher: pl.DataFrame, student: pl.DataFrame) -
     for side, align, dx in zip(sides, ("right", "left"), (-9, 9), strict=True):
         layers += _names(side, align, dx)
     tallest = max(teacher.height, student.height)
-    chart = cast(alt.LayerChart, alt.layer(*layers))
+    chart = cast(alt.LayerChart, alt.layer(*layers).resolve_scale(size="independent"))
     return chart.properties(
         height=min(max(15 * tallest, 220), 900) + 90,
         width="container",
@@ -276,12 +283,24 @@ def mlp_map(matches: pl.DataFrame) -> alt.LayerChart:
     n_layers = drawn["teacher_layer"].n_unique()
     layers = [base.mark_rect(stroke=GREY, strokeWidth=0.5).encode(x, y, color=colour, tooltip=tip)]
     if drawn["student_layer"].n_unique() <= 8:
-        layers.append(base.mark_text(baseline="middle").encode(x, y, text="similarity_said:N"))
+        on_dark = pl.col("similarity") > _DARK
+        layers += [
+            _letters(drawn.remove(on_dark)).encode(x, y, text="similarity_said:N"),
+            _letters(drawn.filter(on_dark), "#fff").encode(x, y, text="similarity_said:N"),
+        ]
     chart = cast(alt.LayerChart, alt.layer(*layers))
     return chart.properties(
-        height=max(_ROW * n_layers, 90) + 90 if n_layers <= 16 else 18 * n_layers + 90,
+        height=_height(n_layers),
         width="container", title=alt.Title("Which MLPs are alike", subtitle="similarity, 0 to 1"),
     )  # fmt: skip
+
+
+def _letters(rows: pl.DataFrame, colour: str | None = None) -> alt.Chart:
+    """Text of a cell; without a colour in the page's own ink."""
+    chart = alt.Chart(rows)
+    if colour is None:
+        return chart.mark_text(baseline="middle", fontSize=13)
+    return chart.mark_text(baseline="middle", fontSize=13, color=colour)
 
 
 def _layer(column: str) -> pl.Expr:
