@@ -1,6 +1,7 @@
 """One run of distilled circuits: what is at hand, how to make the rest, and what follows."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,11 +19,33 @@ from measure import (
     influence,
     lineage,
     models,
+    noise,
+    ov_scores,
+    patching,
+    probes,
+    ranking,
+    residual_attribution,
     similarity,
     sources,
     tasks,
 )
-from measure.circuit_jobs import AblationJob, CircuitJob, EstimateJob, TaskJob, looked_at, on_task
+from measure.circuit_jobs import (
+    NOISE_UNITS,
+    AblationJob,
+    CircuitJob,
+    EstimateJob,
+    NoiseJob,
+    OvJob,
+    PatchingJob,
+    ProbeJob,
+    ResidualJob,
+    TaskJob,
+    looked_at,
+    on_task,
+    probe_labels,
+)
+from measure.circuit_records import NoisePoint
+from measure.circuit_verdicts import BASELINE
 from measure.components import Component
 from measure.errors import BadInput
 from measure.influence import Sweep
@@ -32,7 +55,7 @@ from measure.request import Measurement
 from measure.tasks import TaskSet
 from warehouse.lake import Lake
 
-Part = Literal["estimates", "circuits"]
+Part = Literal["estimates", "circuits", "patching", "residual", "probes", "noise"]
 TEACHER, CONTROL = "teacher", "control"
 
 
@@ -71,6 +94,7 @@ class CircuitRun:
         self.runner = Runner(lake, device, choice.dtype, "prompt")
         self._sets: dict[str, TaskSet] = {}
         self._looked: dict[str, tuple[Any, Any]] = {}
+        self._aligned_of: dict[tuple[str, str], alignment.Aligned] = {}
         for ref in choice.models():  # a wrong name, or a task it cannot be asked, is told at once
             self.runner.model_id(ref)
         for student in choice.students:
@@ -146,27 +170,110 @@ class CircuitRun:
         for student in self.choice.students:
             if student in at_hand and self.choice.teacher in at_hand:
                 self._align(student)
+                self._disturb(student)
+        self._rank([s for s in self.choice.students if s in at_hand])
 
     def _jobs(self, ref: str) -> list[TaskJob]:
-        given = self.task_set(ref)
+        """What a model is run for by itself, on its prompts."""
+        given, parts = self.task_set(ref), self.choice.parts
         n_layers, n_components = models.shape_of(sources.find(ref))
-        model_id, machine = self.model_id(ref), self._machine()
+        layers = ablation.units(n_layers)[1:]
+
+        def plan(of: Any, units: tuple[str, ...] = ("all",)) -> Measurement:
+            model_id = self.model_id(ref)
+            return on_task(of.METHOD, of.VERSION, model_id, given, units, **self._machine())
+
         jobs: list[TaskJob] = []
-        if "estimates" in self.choice.parts:
-            plan = on_task(
-                attribution_patching.METHOD, attribution_patching.VERSION, model_id, given,
-                ("all",), **machine,
-            )  # fmt: skip
-            jobs.append(EstimateJob(plan, given))
-        plan = on_task(
-            ablation.METHOD, ablation.VERSION, model_id, given, ablation.units(n_layers), **machine
-        )
-        jobs.append(AblationJob(plan, given, n_components=n_components))
-        if "circuits" in self.choice.parts:
+        if "estimates" in parts:
+            jobs.append(EstimateJob(plan(attribution_patching), given))
+        whole = plan(ablation, ablation.units(n_layers))
+        jobs.append(AblationJob(whole, given, n_components=n_components))
+        if "circuits" in parts:
             units = tuple(f"budget-{budget:.2f}" for budget in circuits.BUDGETS)
-            plan = on_task(circuits.METHOD, circuits.VERSION, model_id, given, units, **machine)
-            jobs.append(CircuitJob(plan, given, n_components=n_components))
+            jobs.append(CircuitJob(plan(circuits, units), given, n_components=n_components))
+        if "patching" in parts:
+            n_heads = n_components - n_layers
+            n_cells = len(given.roles) * (3 * n_heads + 3 * n_layers)
+            jobs.append(PatchingJob(plan(patching, layers), given, n_cells=n_cells))
+        if "residual" in parts:
+            jobs.append(ResidualJob(plan(residual_attribution), given))
+            n_heads = n_components - n_layers
+            jobs.append(OvJob(plan(ov_scores), given, n_heads=n_heads))
+        if "probes" in parts and probe_labels(given):
+            jobs.append(ProbeJob(plan(probes, layers), given))
         return jobs
+
+    def _disturb(self, student: str) -> None:
+        """Noise in the student, where it is asked for and can be held beside its teacher."""
+        teacher, given = self.choice.teacher, self.task_set(student)
+        if "noise" not in self.choice.parts or given.sha256 != self.task_set(teacher).sha256:
+            return
+        refs = {TEACHER: teacher, "student": student}
+        plan = replace(
+            self._derived(noise.METHOD, noise.VERSION, refs, {}),
+            units=NOISE_UNITS,
+            dtype=self.choice.dtype,
+            device_kind=self.device.split(":")[0],
+            backend="transformers",
+            batch_size=len(given.keys),
+        )
+        theirs = self._sweep(teacher)
+        if influence.refusal({TEACHER: theirs}) is not None:
+            return
+        if not self.runner.is_done(plan):
+            job = NoiseJob(
+                plan,
+                given,
+                teacher=noise.Observed(theirs, *self._looked_at(teacher)),
+                has_bos=_has_bos(sources.find(teacher), given),
+                why_other_basis=self._why_other_basis(student),
+                n_components=self.n_components(student),
+            )
+            self.runner.run(student, [job])
+        response = self._derived(
+            "noise_response", noise.VERSION, refs, {"curve": plan.measurement_id}
+        )
+
+        def make() -> list[Record]:
+            rows = self.lake.query(
+                "select * exclude (measurement_id) from noise_point where measurement_id = ?",
+                [plan.measurement_id],
+            )
+            points = [NoisePoint(**row) for row in rows.iter_rows(named=True)]
+            scales = sorted({point.scale for point in points})
+            return [
+                noise.noise_verdict([point for point in points if point.scale == scale])
+                for scale in scales
+            ]
+
+        ledger.measure_at_once(self.lake, response, make, ref=student)
+
+    def _rank(self, students: list[str]) -> None:
+        """Several students by alignment, among those that are as often right."""
+        teacher = self.choice.teacher
+        alike = [s for s in students if self.task_set(s).sha256 == self.task_set(teacher).sha256]
+        if len(alike) < 2 or teacher in self.failures:
+            return
+        roles = {f"student-{i}" if i > 1 else "student": s for i, s in enumerate(alike, 1)}
+        plan = self._derived("ranking", ranking.VERSION, {TEACHER: teacher, **roles}, {})
+
+        def make() -> list[Record]:
+            return list(ranking.rank_students([self._ranked(r, s) for r, s in roles.items()]))
+
+        ledger.measure_at_once(self.lake, plan, make, ref=teacher)
+
+    def _ranked(self, role: str, student: str) -> ranking.Student:
+        sweep = self._sweep(student)
+        found = self._alignment(student, self._sweep(self.choice.teacher), sweep, "ours")
+        (row,) = [r for r in found.rows if (r.normalisation, r.matching) == BASELINE]
+        return ranking.Student(
+            name=role,
+            is_right=sweep.ld_clean > 0,
+            alignment=row.alignment,
+            draws=found.draws.get(BASELINE),
+            mlp_method=row.mlp_method,
+            reason=row.reason,
+        )
 
     def _machine(self) -> dict[str, Any]:
         return {
@@ -244,6 +351,13 @@ class CircuitRun:
         return records
 
     def _alignment(
+        self, student: str, theirs: Sweep, ours: Sweep, mode: similarity.Mode
+    ) -> alignment.Aligned:
+        if (student, mode) not in self._aligned_of:
+            self._aligned_of[student, mode] = self._align_modes(student, theirs, ours, mode)
+        return self._aligned_of[student, mode]
+
+    def _align_modes(
         self, student: str, theirs: Sweep, ours: Sweep, mode: similarity.Mode
     ) -> alignment.Aligned:
         teacher = self.choice.teacher

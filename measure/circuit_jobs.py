@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 import torch
 
-from measure import ablation, attribution_patching, circuits
+from measure import (
+    ablation,
+    attribution_patching,
+    circuits,
+    noise,
+    ov_scores,
+    probes,
+    residual_attribution,
+)
 from measure.circuit_records import AttributionEffect, CircuitNode, CircuitSize
 from measure.components import Blocks
 from measure.intervals import bootstrap_interval
 from measure.models import CausalLM
+from measure.noise import Observed
+from measure.patching import Patching
 from measure.prompts import Progress
 from measure.records import Record
 from measure.request import Measurement
@@ -51,11 +61,11 @@ class TaskJob(Job):
         """Prompts that go through the model, whole or from a layer on."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AblationJob(TaskJob):
     """Mean ablation of every head and MLP; a unit a layer."""
 
-    n_components: int = 0
+    n_components: int
 
     @property
     def n_passes(self) -> int:
@@ -68,7 +78,7 @@ class AblationJob(TaskJob):
         return list(ablation.measure_unit(sweep, self.task, unit, progress))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EstimateJob(TaskJob):
     """Attribution patching: every ablation to first order, from one gradient."""
 
@@ -101,11 +111,11 @@ class EstimateJob(TaskJob):
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitJob(TaskJob):
     """Greedy extraction under each budget; a unit a budget."""
 
-    n_components: int = 0
+    n_components: int
 
     @property
     def n_passes(self) -> int:
@@ -144,6 +154,122 @@ class CircuitJob(TaskJob):
             for node in found.nodes
         ]
         return [size, *nodes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchingJob(TaskJob):
+    """Activations of the clean run put into the corrupted one; a unit a layer."""
+
+    n_cells: int  # of all layers
+
+    @property
+    def n_passes(self) -> int:
+        """A prompt for each cell, from its layer on."""
+        return len(self.task.keys) * self.n_cells
+
+    def records(self, model: CausalLM, unit: str, progress: Progress) -> list[Record]:
+        """A layer."""
+        patching = self._once(model, Patching)
+        return list(patching.records(int(unit.removeprefix("layer-")), progress))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualJob(TaskJob):
+    """What each part writes towards the answer at each token."""
+
+    @property
+    def n_passes(self) -> int:
+        """Each prompt once."""
+        return len(self.task.keys)
+
+    def records(self, model: CausalLM, unit: str, progress: Progress) -> list[Record]:
+        """A row a prompt, part and token."""
+        del unit
+        rows = self.measurement.batch_size
+        return list(residual_attribution.records(model, self.task, progress, rows))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OvJob(TaskJob):
+    """What each head's output says at the end, read as a token."""
+
+    n_heads: int
+
+    @property
+    def n_passes(self) -> int:
+        """A prompt and head."""
+        return len(self.task.keys) * self.n_heads
+
+    def records(self, model: CausalLM, unit: str, progress: Progress) -> list[Record]:
+        """A row a head."""
+        del unit
+        return list(ov_scores.ov_scores(model, self.task, progress, self.measurement.batch_size))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeJob(TaskJob):
+    """Which terms can be read off, from the stream and from heads' values; a unit a layer."""
+
+    @property
+    def n_passes(self) -> int:
+        """Each corrupted prompt once a layer and site."""
+        return len(self.task.keys) * len(self.measurement.units) * len(_SITES)
+
+    def records(self, model: CausalLM, unit: str, progress: Progress) -> list[Record]:
+        """A layer, both sites."""
+        layer, rows = int(unit.removeprefix("layer-")), self.measurement.batch_size
+        found: list[Record] = []
+        for site in _SITES:
+            found += probes.probe_accuracies(
+                model, self.task, site, layer, probe_labels(self.task), rows=rows
+            )
+            progress(len(self.task.keys))
+        return found
+
+
+_SITES: tuple[probes.Site, ...] = ("resid_mid", "value")
+
+
+def probe_labels(task: TaskSet) -> list[str]:
+    """The roles whose tokens a probe is asked for: a sequence's terms."""
+    return [role for role in task.roles if role.startswith("term_")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseJob(TaskJob):
+    """A student disturbed more and more, beside its teacher; a unit a scale and seed."""
+
+    teacher: Observed
+    has_bos: bool
+    why_other_basis: str | None
+    n_components: int
+
+    @property
+    def n_passes(self) -> int:
+        """The student's ablations once for each sigma."""
+        n_units = len(self.measurement.units)
+        return len(self.task.keys) * self.n_components * len(noise.SIGMAS) * n_units
+
+    def records(self, model: CausalLM, unit: str, progress: Progress) -> list[Record]:
+        """The curve of a seed."""
+        scale, seed = unit.split("-seed-")
+        return list(
+            noise.noise_curve(
+                self.teacher,
+                model,
+                self.task,
+                progress,
+                has_bos=self.has_bos,
+                why_other_basis=self.why_other_basis,
+                scale=cast("noise.Scale", scale),
+                seeds=(int(seed),),
+            )
+        )
+
+
+NOISE_UNITS = tuple(
+    f"{scale}-seed-{seed}" for scale in ("absolute", "relative") for seed in noise.SEEDS
+)
 
 
 def on_task(

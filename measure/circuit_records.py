@@ -257,7 +257,7 @@ class ProbeAccuracy:
     site: str  # resid_mid: the stream between attention and MLP; value: a head's values
     layer: int
     head: int | None  # null: the stream
-    at: str  # role of the token whose activation is read
+    read_at: str  # role of the token whose activation is read
     label: str  # role of the token that is asked for; several, joined by +: which are among them
     metric: str  # accuracy; auroc
     seed: int
@@ -294,3 +294,58 @@ class NoisePoint:
     mean_abs_delta_influence: float | None
     null_alignment: float | None  # mean of A where influences are shuffled within a type
     reason: str | None  # why the student's influences mean little here: it cannot do the task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedStudent:
+    """One row per student of a teacher and task; intervals over prompts."""
+
+    student: str  # its role in the measurement: student, student-2, ...
+    n_prompts: int
+    accuracy: float | None  # 0 to 1; null without prompts
+    ci_low_accuracy: float | None
+    ci_high_accuracy: float | None
+    accuracy_gap: float | None  # of the most accurate student, less this one's
+    ci_low_accuracy_gap: float | None  # paired; null of one prompt
+    ci_high_accuracy_gap: float | None
+    alignment: float | None
+    ci_low_alignment: float | None
+    ci_high_alignment: float | None
+    rank: int | None  # from 1, shared where none is ahead; null with the reason
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchedCell:
+    """One row per cell of a model on a task; intervals over prompts."""
+
+    layer: int
+    head: int | None
+    part: str
+    role: str
+    n_prompts: int
+    mean_effect: float  # patched less corrupted, logits; > 0: towards the answer
+    ci_low_effect: float | None  # null of one prompt
+    ci_high_effect: float | None
+    recovery: float | None  # 1: as good as the clean run; null with a reason
+    ci_low_recovery: float | None
+    ci_high_recovery: float | None
+    over_layer_mean: float | None  # of the heads' recoveries; null for what is no head
+    z_in_layer: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseVerdict:
+    """One row per measurement and scale: whether A responds to noise, and where it matters."""
+
+    scale: str  # absolute; relative to each component's root mean square
+    n_sigmas: int
+    n_seeds: int
+    spearman: float | None  # of sigma and mean A, -1 to 1
+    alignment_at_0: float | None
+    alignment_at_largest: float | None
+    responds: bool | None
+    n_sigmas_doing_task: int  # with no seed at which the student fails it
+    spearman_doing_task: float | None
+    reason: str | None  # why there is no verdict

@@ -2,7 +2,7 @@
 
 As in `measure/verdicts.py`, functions of summary numbers and thresholds, so that published tables
 go through the same code as measured rows. Rules: Haskins & Adams 2026, arXiv 2505.10822, where it
-states one; the size-matched control and the noise rule's thresholds are OUR DEFINITION.
+states one; the size-matched control is OUR DEFINITION.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ if TYPE_CHECKING:  # types for the reader; a verdict needs no matrices
     from measure.circuit_records import Matching, Normalisation
 
 BASELINE: tuple[Normalisation, Matching] = ("max", "greedy")  # the one that the paper states
-NOISE_MAX_SPEARMAN = -0.9
-NOISE_MIN_FALL = 0.1
 
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float | None:
@@ -206,28 +204,6 @@ def _aligned_less(one: PairOnTask, other: PairOnTask) -> bool:
     upper = one.alignment if one.ci_high_alignment is None else one.ci_high_alignment
     lower = other.alignment if other.ci_low_alignment is None else other.ci_low_alignment
     return upper < lower
-
-
-# --- noise --------------------------------------------------------------------------------------
-
-
-def noise_response(sigmas: Sequence[float], alignments: Sequence[float]) -> Verdict:
-    """'responds', 'does not respond' or 'unknown': whether noise in the student lowers alignment.
-
-    Of mean alignments by standard deviation of the noise, the first at 0.
-    """
-    if len(sigmas) < 3 or len(alignments) != len(sigmas) or 0 not in sigmas:
-        return _verdict("unknown", f"{len(sigmas)} levels of noise, at least 3 with 0 are needed")
-    curve = sorted(zip(sigmas, alignments, strict=True))
-    (_, clean), (most, noisiest) = curve[0], curve[-1]
-    rank, fall = spearman(sigmas, alignments), clean - noisiest
-    does = rank is not None and rank < NOISE_MAX_SPEARMAN and fall > NOISE_MIN_FALL
-    return _verdict(
-        "responds" if does else "does not respond",
-        f"Spearman {shown(rank)} over {len(curve)} levels, below {NOISE_MAX_SPEARMAN} needed",
-        f"alignment {clean:.3f} without noise, {noisiest:.3f} at sigma {most:g}: falls by "
-        f"{fall:.3f}, above {NOISE_MIN_FALL} needed",
-    )
 
 
 def _above(number: float | None, limit: float | None) -> bool | None:

@@ -28,7 +28,8 @@ import torch
 from torch import Tensor
 
 from measure import ablation
-from measure.circuit_records import NoisePoint
+from measure.circuit_records import NoisePoint, NoiseVerdict
+from measure.circuit_verdicts import spearman
 from measure.components import Blocks
 from measure.hooks import Edit, input_edited, output_edited
 from measure.influence import Sweep, or_none, task_baseline
@@ -256,21 +257,6 @@ def _point(
 # --- the verdict --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoiseVerdict:
-    """Whether A responds to noise, over all sigmas and where the student still does the task."""
-
-    n_sigmas: int
-    n_seeds: int
-    spearman: float | None  # of sigma and mean A, -1 to 1
-    alignment_at_0: float | None
-    alignment_at_largest: float | None
-    responds: bool | None
-    n_sigmas_doing_task: int  # with no seed at which the student fails it
-    spearman_doing_task: float | None
-    reason: str | None  # why there is no verdict
-
-
 def noise_verdict(points: Sequence[NoisePoint]) -> NoiseVerdict:
     """Of the points of one scale; none where A is unknown at a sigma or never varies."""
     sigmas = sorted({point.sigma for point in points})
@@ -278,21 +264,22 @@ def noise_verdict(points: Sequence[NoisePoint]) -> NoiseVerdict:
     curve = [_mean([p.alignment for p in at[sigma]]) for sigma in sigmas]
     doing = [i for i, s in enumerate(sigmas) if all(p.reason is None for p in at[s])]
     known = [value for value in curve if value is not None]
-    spearman = _spearman(sigmas, known) if len(known) == len(sigmas) else None
+    found = _spearman(sigmas, known) if len(known) == len(sigmas) else None
     reason = None
     if len(known) < len(sigmas):
         reason = f"A is unknown at {len(sigmas) - len(known)} of {len(sigmas)} sigmas"
-    elif spearman is None:
+    elif found is None:
         reason = f"A at {len(sigmas)} sigmas has no order"
     fall = known[0] - known[-1] if len(known) > 1 else 0.0
     of_doing = [value for i in doing if (value := curve[i]) is not None]
     return NoiseVerdict(
+        scale=points[0].scale if points else "absolute",
         n_sigmas=len(sigmas),
         n_seeds=len({point.seed for point in points}),
-        spearman=spearman,
+        spearman=found,
         alignment_at_0=curve[0] if curve and sigmas[0] == 0 else None,
         alignment_at_largest=curve[-1] if curve else None,
-        responds=None if spearman is None else spearman < MAX_SPEARMAN and fall > MIN_FALL,
+        responds=None if found is None else found < MAX_SPEARMAN and fall > MIN_FALL,
         n_sigmas_doing_task=len(doing),
         spearman_doing_task=_spearman([sigmas[i] for i in doing], of_doing)
         if len(of_doing) == len(doing)
@@ -307,13 +294,5 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _spearman(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """Correlation of ranks; None of fewer than 3 pairs, or where one does not vary."""
-    if len(a) < 3 or len(set(a)) < 2 or len(set(b)) < 2:
-        return None
-    return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
-
-
-def _ranks(values: Sequence[float]) -> Float[NDArray[np.float64], " values"]:
-    """From 1; equal values share the mean of theirs."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]
+    """None of fewer than 3 pairs, or where one does not vary."""
+    return spearman(a, b) if len(a) > 2 else None

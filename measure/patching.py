@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 
 from measure.ablation import ROWS, difference
-from measure.circuit_records import PatchingEffect
+from measure.circuit_records import PatchedCell, PatchingEffect
 from measure.components import AttentionInput, Blocks
 from measure.errors import BadInput
 from measure.intervals import N_RESAMPLES, SEED
@@ -153,17 +153,18 @@ class Patching:
                 progress(len(some) * n_prompts)
         return found
 
-    def effects(
+    def records(
         self,
         layer: int,
         progress: Progress,
         parts: Iterable[Part] = PARTS,
         roles: Iterable[str] | None = None,
-    ) -> Iterator[PatchingEffect]:
-        """The records of a layer."""
+    ) -> Iterator[PatchingEffect | PatchedCell]:
+        """A layer's effects on each prompt, then what they come to."""
         cells = self.cells(layer, parts, roles)
         clean, corrupted = self.differences()
-        for cell, row in zip(cells, self.patched(cells, progress), strict=True):
+        patched = self.patched(cells, progress)
+        for cell, row in zip(cells, patched, strict=True):
             for key, *found in zip(self._task.keys, clean, corrupted, row, strict=True):
                 yield PatchingEffect(
                     prompt_id=key,
@@ -175,6 +176,7 @@ class Patching:
                     ld_corrupted=float(found[1]),
                     ld_patched=float(found[2]),
                 )
+        yield from summaries(cells, clean, corrupted, patched)
 
     def _where(self, role: str) -> list[int]:
         if role not in self._task.roles:
@@ -283,26 +285,6 @@ def _alike(starts: Iterator[_Start], together: int) -> Iterator[list[_Start]]:
 
 
 # --- one row a cell -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatchedCell:
-    """One row per cell of a model on a task; intervals over prompts."""
-
-    layer: int
-    head: int | None
-    part: Part
-    role: str
-    n_prompts: int
-    mean_effect: float  # patched less corrupted, logits; > 0: towards the answer
-    ci_low_effect: float | None  # null of one prompt
-    ci_high_effect: float | None
-    recovery: float | None  # 1: as good as the clean run; null with a reason
-    ci_low_recovery: float | None
-    ci_high_recovery: float | None
-    over_layer_mean: float | None  # of the heads' recoveries; null for what is no head
-    z_in_layer: float | None
-    reason: str | None
 
 
 def summaries(

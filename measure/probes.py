@@ -103,7 +103,7 @@ def probe_accuracies(
                     site=site,
                     layer=layer,
                     head=head,
-                    at=at,
+                    read_at=at,
                     label=role,
                     metric=metric,
                     seed=seed,

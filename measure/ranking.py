@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from measure.circuit_records import RankedStudent
 from measure.influence import percentiles
 from measure.intervals import bootstrap_interval, wilson_interval
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes wi
     from jaxtyping import Bool, Float
 
     Draws = Float[NDArray[np.float64], " resamples"]
+
+
+VERSION = 1  # raise it when a number changes: it is part of the measurement's id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,25 +39,6 @@ class Student:
     draws: Draws | None
     mlp_method: str | None
     reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankedStudent:
-    """One row per student of a teacher and task; intervals over prompts."""
-
-    student: str
-    n_prompts: int
-    accuracy: float | None  # 0 to 1; null without prompts
-    ci_low_accuracy: float | None
-    ci_high_accuracy: float | None
-    accuracy_gap: float | None  # of the most accurate student, less this one's
-    ci_low_accuracy_gap: float | None  # paired; null of one prompt
-    ci_high_accuracy_gap: float | None
-    alignment: float | None
-    ci_low_alignment: float | None
-    ci_high_alignment: float | None
-    rank: int | None  # from 1, shared where none is ahead; null with the reason
-    reason: str | None
 
 
 def rank_students(students: Sequence[Student]) -> list[RankedStudent]:

@@ -18,6 +18,14 @@ from measure.circuit_records import (
     CircuitSize,
     ComponentEffect,
     ComponentMatch,
+    NoisePoint,
+    NoiseVerdict,
+    OvScore,
+    PatchedCell,
+    PatchingEffect,
+    ProbeAccuracy,
+    RankedStudent,
+    ResidualAttribution,
     TaskBaseline,
     TaskPrompt,
 )
@@ -506,6 +514,14 @@ Record = (
     | ComponentMatch
     | CircuitSize
     | CircuitNode
+    | PatchingEffect
+    | ResidualAttribution
+    | ProbeAccuracy
+    | OvScore
+    | NoisePoint
+    | RankedStudent
+    | PatchedCell
+    | NoiseVerdict
 )
 
 TABLE_OF: dict[type, str] = {
@@ -538,6 +554,14 @@ TABLE_OF: dict[type, str] = {
     ComponentMatch: "component_match",
     CircuitSize: "circuit_size",
     CircuitNode: "circuit_node",
+    PatchingEffect: "patching_effect",
+    ResidualAttribution: "residual_attribution",
+    ProbeAccuracy: "probe_accuracy",
+    OvScore: "ov_score",
+    NoisePoint: "noise_point",
+    RankedStudent: "ranked_student",
+    PatchedCell: "patched_cell",
+    NoiseVerdict: "noise_verdict",
 }
 
 

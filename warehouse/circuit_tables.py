@@ -275,6 +275,171 @@ CIRCUIT_NODE = Table(
     is_record=True,
 )
 
+_ROLE = text("role", "what stands at the tokens, as the task names it")
+
+PATCHING_EFFECT = Table(
+    "patching_effect",
+    "measurement, prompt, layer, head, part and token role: the corrupted run with the clean run's "
+    "part put in",
+    ("measurement_id", "prompt_id", "layer", "head", "part", "role"),
+    (
+        MEASUREMENT_ID,
+        _PROMPT_ID,
+        _LAYER,
+        integer("head", "the head, from 0; null: all of the layer's, or none", null=True),
+        text("part", "what is put in", values=("resid", "attn", "mlp", "qk", "ov")),
+        _ROLE,
+        real("ld_clean", "logit of the answer less the foil's in the clean run"),
+        real("ld_corrupted", "the same in the corrupted run"),
+        real("ld_patched", "the same in the corrupted run with the part put in"),
+    ),
+    is_record=True,
+)
+
+RESIDUAL_ATTRIBUTION = Table(
+    "residual_attribution",
+    "measurement, prompt, part of the model and token: what it writes towards the answer",
+    ("measurement_id", "prompt_id", "part", "layer", "position"),
+    (
+        MEASUREMENT_ID,
+        _PROMPT_ID,
+        text("part", "what writes", values=("embed", "attn", "mlp")),
+        integer("layer", "the layer, from 0; null: the embedding", null=True),
+        integer("position", "of the token, from 0"),
+        text("role", "what stands there; null: nothing the task names", null=True),
+        real("attribution", "logits towards the answer and away from the foil"),
+    ),
+    is_record=True,
+)
+
+PROBE_ACCURACY = Table(
+    "probe_accuracy",
+    "measurement, site, layer, head, label, metric and seed: what a linear probe reads off",
+    ("measurement_id", "site", "layer", "head", "label", "metric", "seed"),
+    (
+        MEASUREMENT_ID,
+        text(
+            "site",
+            "the stream between attention and MLP, or a head's values",
+            values=("resid_mid", "value"),
+        ),
+        _LAYER,
+        integer("head", "the head, from 0; null: the stream", null=True),
+        text("read_at", "role of the token whose activation is read"),
+        text("label", "role of the token asked for; several joined by +: which are among them"),
+        text("metric", "what value is", values=("accuracy", "auroc")),
+        integer("seed", "of the split and the training"),
+        real("value", "on held-out prompts, 0 to 1"),
+        real("control", "the same with permuted training labels"),
+        real("baseline", "of always naming one class, or of a coin"),
+        integer("n_classes", "tokens told apart"),
+        integer("n_train", "prompts trained on"),
+        integer("n_test", "prompts held out"),
+    ),
+    is_record=True,
+)
+
+OV_SCORE = Table(
+    "ov_score",
+    "measurement and head: what it writes at the end, read as a token",
+    ("measurement_id", "layer", "head"),
+    (
+        MEASUREMENT_ID,
+        _LAYER,
+        integer("head", "the head, from 0"),
+        integer("n_prompts", "prompts"),
+        integer("n_successor", "prompts with the answer among its first 5 tokens"),
+        integer("n_copy", "prompts with the foil there: in a sequence the last term given"),
+    ),
+    is_record=True,
+)
+
+NOISE_POINT = Table(
+    "noise_point",
+    "measurement, scale, sigma and seed: a disturbed student beside its teacher",
+    ("measurement_id", "scale", "sigma", "seed"),
+    (
+        MEASUREMENT_ID,
+        text(
+            "scale",
+            "of sigma: as it is, or times the component's root mean square",
+            values=("absolute", "relative"),
+        ),
+        real("sigma", "standard deviation of the noise"),
+        integer("seed", "of the noise"),
+        integer("n_prompts", "prompts"),
+        real("mean_ld", "mean logit difference of the disturbed student"),
+        real("alignment", "A, 0 to 1", null=True),
+        real("mean_similarity", "of the matched pairs, 0 to 1"),
+        real("mean_abs_delta_influence", "of the matched pairs, 0 to 1", null=True),
+        real("null_alignment", "mean of A with influences shuffled within a type", null=True),
+        REASON,
+    ),
+    is_record=True,
+)
+
+RANKED_STUDENT = Table(
+    "ranked_student",
+    "measurement and student of a teacher: its rank by alignment among those as often right",
+    ("measurement_id", "student"),
+    (
+        MEASUREMENT_ID,
+        text("student", "its role in the measurement: 'student', 'student-2', ..."),
+        integer("n_prompts", "prompts"),
+        real("accuracy", "prompts where the answer has the larger logit, 0 to 1", null=True),
+        *_interval("accuracy", "0 to 1", over="Wilson's interval"),
+        real("accuracy_gap", "of the most accurate student, less this one's", null=True),
+        *_interval("accuracy_gap", "paired by prompt"),
+        real("alignment", "A, influences over the largest, greedy, 0 to 1", null=True),
+        *_interval("alignment", "0 to 1", over=_RESAMPLES),
+        integer("rank", "from 1, shared where none is ahead; null with the reason", null=True),
+        REASON,
+    ),
+    is_record=True,
+)
+
+PATCHED_CELL = Table(
+    "patched_cell",
+    "measurement, layer, head, part and token role: how far a patch sets the corrupted run right",
+    ("measurement_id", "layer", "head", "part", "role"),
+    (
+        MEASUREMENT_ID,
+        _LAYER,
+        integer("head", "the head, from 0; null: all of the layer's, or none", null=True),
+        text("part", "what is put in", values=("resid", "attn", "mlp", "qk", "ov")),
+        _ROLE,
+        integer("n_prompts", "prompts"),
+        real("mean_effect", "patched less corrupted, logits; > 0: towards the answer"),
+        *_interval("effect", "logits"),
+        real("recovery", "of the way from corrupted to clean; 1: all of it", null=True),
+        *_interval("recovery", "as the value"),
+        real("over_layer_mean", "recovery over the mean of the layer's heads", null=True),
+        real("z_in_layer", "z-score of the recovery over the layer's heads", null=True),
+        REASON,
+    ),
+    is_record=True,
+)
+
+NOISE_VERDICT = Table(
+    "noise_verdict",
+    "measurement and scale: whether alignment responds to noise in the student",
+    ("measurement_id", "scale"),
+    (
+        MEASUREMENT_ID,
+        text("scale", "of sigma", values=("absolute", "relative")),
+        integer("n_sigmas", "levels of noise"),
+        integer("n_seeds", "draws of each"),
+        real("spearman", "of sigma and mean A, -1 to 1", null=True),
+        real("alignment_at_0", "mean A without noise", null=True),
+        real("alignment_at_largest", "mean A at the largest sigma", null=True),
+        boolean("responds", "spearman < -0.9 and A falls by more than 0.1", null=True),
+        integer("n_sigmas_doing_task", "levels at which the student still does the task"),
+        real("spearman_doing_task", "spearman over these alone", null=True),
+        REASON,
+    ),
+    is_record=True,
+)
+
 TABLES = (
     TASK_PROMPT,
     ABLATION_EFFECT,
@@ -287,4 +452,12 @@ TABLES = (
     COMPONENT_MATCH,
     CIRCUIT_SIZE,
     CIRCUIT_NODE,
+    PATCHING_EFFECT,
+    RESIDUAL_ATTRIBUTION,
+    PROBE_ACCURACY,
+    OV_SCORE,
+    NOISE_POINT,
+    RANKED_STUDENT,
+    PATCHED_CELL,
+    NOISE_VERDICT,
 )

@@ -9,7 +9,6 @@ from measure.circuit_verdicts import (
     PairOnTask,
     VariantScore,
     more_brittle,
-    noise_response,
     output_gap_as_proxy,
     spearman,
     variant_sensitivity,
@@ -208,35 +207,6 @@ def test_intervals_that_overlap_are_no_evidence_against_it():
     assert wide.label == "proxy not excluded"
     narrow = output_gap_as_proxy([pair("a", 1, 0.80, 0.02), pair("b", 2, 0.85, 0.02)])
     assert narrow.label == "not a proxy"
-
-
-# --- noise --------------------------------------------------------------------------------------
-
-SIGMAS = [i / 20 for i in range(41)]
-
-
-def test_a_curve_that_falls_to_a_plateau_responds():
-    found = noise_response(SIGMAS, [0.2 + 0.7 * np.exp(-3 * s) for s in SIGMAS])
-    assert found.label == "responds"
-    assert "alignment 0.900 without noise, 0.202 at sigma 2" in found.reasons[1]
-
-
-@pytest.mark.parametrize(
-    "curve",
-    [
-        [0.9 - 0.04 * s for s in SIGMAS],  # falls by 0.08
-        [0.9 - 0.3 * s + 0.2 * s * s for s in SIGMAS],  # turns back up
-        [0.9] * 41,
-        [0.5 + 0.2 * s for s in SIGMAS],
-    ],
-)
-def test_a_curve_that_falls_little_or_not_all_the_way_does_not(curve):
-    assert noise_response(SIGMAS, curve).label == "does not respond"
-
-
-@pytest.mark.parametrize("sigmas", [[], [0, 1], [0.5, 1, 1.5]])
-def test_without_levels_or_a_clean_run_it_is_unknown(sigmas):
-    assert noise_response(sigmas, [0.5] * len(sigmas)).label == "unknown"
 
 
 # --- rank correlation ---------------------------------------------------------------------------

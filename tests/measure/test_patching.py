@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from measure import models, sources
+from measure.circuit_records import PatchingEffect
 from measure.errors import BadInput
 from measure.patching import PARTS, Cell, Patching, summaries
 from tests.conftest import ARCHITECTURES
@@ -203,7 +204,12 @@ def test_a_layer_has_all_its_records(model_folder):
     model = loaded(model_folder())
     task = in_roles(answered(model, n=3))
     patching, heard = Patching(model, task), []
-    records = list(patching.effects(1, heard.append, roles=["two", "final"]))
+    found = list(patching.records(1, heard.append, roles=["two", "final"]))
+    records = [row for row in found if isinstance(row, PatchingEffect)]
+    cells = patching.cells(1, roles=["two", "final"])
+    assert [(c.head, c.part, c.role) for c in found[len(records) :]] == [
+        (c.head, c.part, c.role) for c in cells
+    ]
     # Two roles of: the stream, the MLP, all heads, and 4 heads three times.
     assert len(records) == 2 * (1 + 1 + 1 + 3 * 4) * 3 == sum(heard)
     clean, corrupted = patching.differences()
@@ -212,7 +218,7 @@ def test_a_layer_has_all_its_records(model_folder):
     keys = {(r.prompt_id, r.layer, r.head, r.part, r.role) for r in records}
     assert len(keys) == len(records)
     assert {r.layer for r in records} == {1}
-    assert list(patching.effects(1, heard.append, parts=[])) == []
+    assert list(patching.records(1, heard.append, parts=[])) == []
 
 
 def test_a_role_that_the_task_has_not_is_refused(model_folder):

@@ -101,7 +101,7 @@ def test_a_head_that_reads_a_token_has_it_in_its_values(model_folder):
     assert {r.value for r in rows if r.head == 0} == {1.0}
     assert {r.value for r in rows if r.head == 1} == {1 / 16} == {r.baseline for r in rows}
     assert all(r.control < 0.5 for r in rows)
-    assert {(r.site, r.layer, r.at, r.label, r.metric) for r in rows} == {
+    assert {(r.site, r.layer, r.read_at, r.label, r.metric) for r in rows} == {
         ("value", 0, "term", "term", "accuracy")
     }
 
@@ -114,7 +114,7 @@ def test_the_stream_after_the_head_holds_which_tokens_there_were(model_folder):
     assert [r.metric for r in rows] == ["accuracy"] * 10 + ["auroc"] * 5
     assert {r.label for r in rows if r.metric == "auroc"} == {"term+other"}
     assert {r.head for r in rows} == {None}
-    assert {r.at for r in rows} == {"final"}
+    assert {r.read_at for r in rows} == {"final"}
     # Two of the eight that are there, of sixteen: a perfect bag of tokens ranks the 8 that are
     # there above the 8 that are not, and cannot tell 2 of the 8 from the other 6. So a member is
     # above all of the 8 absent and above half of the other 6: (8 + 3) / 14.

@@ -184,3 +184,114 @@ create table circuit_node (
     head integer,
     delta_p_in_circuit double not null
 );
+
+create table patching_effect (
+    measurement_id varchar not null,
+    prompt_id varchar not null,
+    layer integer not null,
+    head integer,
+    part varchar not null,
+    role varchar not null,
+    ld_clean double not null,
+    ld_corrupted double not null,
+    ld_patched double not null
+);
+
+create table residual_attribution (
+    measurement_id varchar not null,
+    prompt_id varchar not null,
+    part varchar not null,
+    layer integer,
+    position integer not null,
+    role varchar,
+    attribution double not null
+);
+
+create table probe_accuracy (
+    measurement_id varchar not null,
+    site varchar not null,
+    layer integer not null,
+    head integer,
+    read_at varchar not null,
+    label varchar not null,
+    metric varchar not null,
+    seed integer not null,
+    value double not null,
+    control double not null,
+    baseline double not null,
+    n_classes integer not null,
+    n_train integer not null,
+    n_test integer not null
+);
+
+create table ov_score (
+    measurement_id varchar not null,
+    layer integer not null,
+    head integer not null,
+    n_prompts integer not null,
+    n_successor integer not null,
+    n_copy integer not null
+);
+
+create table noise_point (
+    measurement_id varchar not null,
+    scale varchar not null,
+    sigma double not null,
+    seed integer not null,
+    n_prompts integer not null,
+    mean_ld double not null,
+    alignment double,
+    mean_similarity double not null,
+    mean_abs_delta_influence double,
+    null_alignment double,
+    reason varchar
+);
+
+create table ranked_student (
+    measurement_id varchar not null,
+    student varchar not null,
+    n_prompts integer not null,
+    accuracy double,
+    ci_low_accuracy double,
+    ci_high_accuracy double,
+    accuracy_gap double,
+    ci_low_accuracy_gap double,
+    ci_high_accuracy_gap double,
+    alignment double,
+    ci_low_alignment double,
+    ci_high_alignment double,
+    rank integer,
+    reason varchar
+);
+
+create table patched_cell (
+    measurement_id varchar not null,
+    layer integer not null,
+    head integer,
+    part varchar not null,
+    role varchar not null,
+    n_prompts integer not null,
+    mean_effect double not null,
+    ci_low_effect double,
+    ci_high_effect double,
+    recovery double,
+    ci_low_recovery double,
+    ci_high_recovery double,
+    over_layer_mean double,
+    z_in_layer double,
+    reason varchar
+);
+
+create table noise_verdict (
+    measurement_id varchar not null,
+    scale varchar not null,
+    n_sigmas integer not null,
+    n_seeds integer not null,
+    spearman double,
+    alignment_at_0 double,
+    alignment_at_largest double,
+    responds boolean,
+    n_sigmas_doing_task integer not null,
+    spearman_doing_task double,
+    reason varchar
+);

@@ -25,7 +25,17 @@ select
 from stg_measurement as measurement
 inner join members using (measurement_id)
 where measurement.method in (
-    'ablation', 'attribution_patching', 'component', 'circuit', 'alignment'
+    'ablation',
+    'attribution_patching',
+    'component',
+    'circuit',
+    'alignment',
+    'patching',
+    'residual-attribution',
+    'ov-scores',
+    'probes',
+    'noise',
+    'noise_response'
 )
 qualify row_number() over (
     partition by
