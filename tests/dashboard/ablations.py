@@ -146,7 +146,8 @@ def _effects(effects: dict[str, float], *, can: bool) -> dict[str, list[dict[str
         "reason": reason,
     }  # fmt: skip
     baseline = {
-        "n_prompts": N_PROMPTS, "mean_ld": 4.0 if can else 0.1, "ci_low_mean_ld": 3.5 if can else -1,
+        "n_prompts": N_PROMPTS, "mean_ld": 4.0 if can else 0.1,
+        "ci_low_mean_ld": 3.5 if can else -1.0,
         "ci_high_mean_ld": 4.5 if can else 1.2, "answer_share": 1.0 if can else 0.5,
         "reason": reason,
     }  # fmt: skip
