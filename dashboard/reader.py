@@ -41,10 +41,10 @@ def choose_pair(shown: pl.DataFrame, known: pl.DataFrame) -> dict[str, Any]:
     if asked:
         named = address.matching(shown, asked, _PAIR)
         if address.matching(known, asked, _PAIR).is_empty():
-            _say_unknown(asked, tuple(_PAIR))
+            address.say_unknown(asked, tuple(_PAIR))
         elif not named.is_empty():
             st.session_state["pair"] = _key(named.row(0, named=True))
-    _keep_to("pair", list(options))
+    address.keep_to("pair", list(options))
     chosen = st.selectbox(
         "Distilled model and teacher", options, format_func=lambda key: _name(options[key]),
         key="pair", persist_state="page",
@@ -71,7 +71,7 @@ def show(pair: dict[str, Any]) -> None:
     if asked and asked.keys() & _ROLLOUT.keys():
         named = address.matching(rollouts, asked, _ROLLOUT)
         if named.is_empty():
-            _say_unknown(asked, tuple(_ROLLOUT))
+            address.say_unknown(asked, tuple(_ROLLOUT))
         else:
             first = named.row(0, named=True)
             st.session_state["rollout"] = f"{first['problem_id']}/{first['sample']}"
@@ -79,7 +79,7 @@ def show(pair: dict[str, Any]) -> None:
         st.markdown(f"None of {count(rollouts.height, 'rollout')} is like this; choose less.")
         address.write(address_of(pair), ADDRESS)
         return
-    _keep_to("rollout", list(options))
+    address.keep_to("rollout", list(options))
     st.selectbox(
         f"Rollout, {found.height:,} of {rollouts.height:,}", options,
         format_func=lambda key: _line(options[key]), key="rollout", persist_state="page",
@@ -94,7 +94,7 @@ def show(pair: dict[str, Any]) -> None:
 def _choose_whose() -> str:
     asked = st.query_params.get("rollouts_of")
     if asked is not None and asked not in _WHOSE:
-        _say_unknown({"rollouts_of": asked}, ("rollouts_of",))
+        address.say_unknown({"rollouts_of": asked}, ("rollouts_of",))
     return st.segmented_control(
         "Rollouts of the distilled model, or of its base (null)", _WHOSE, default=_WHOSE[0],
         required=True, key="rollouts_of", bind="query-params",
@@ -192,16 +192,6 @@ def _counted(rollout: dict[str, Any]) -> str:
             else "Nowhere does it part from its teacher by more than α."
         )
     )
-
-
-def _say_unknown(asked: dict[str, str], names: tuple[str, ...]) -> None:
-    given = ", ".join(f"{name} {asked[name]}" for name in names if name in asked)
-    st.info(f"The link names what this lake does not hold: {escaped(given)}. Choose from below.")
-
-
-def _keep_to(key: str, options: list[str]) -> None:
-    if st.session_state.get(key) not in options:
-        st.session_state[key] = options[0]
 
 
 def _key(row: dict[str, Any]) -> str:

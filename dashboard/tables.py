@@ -1,9 +1,11 @@
 """Tables that sort by value and read in three digits, each with the exact rows to download."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
+import polars.selectors as cs
 import streamlit as st
 
 from dashboard.words import MISSING
@@ -35,13 +37,20 @@ def show(frame: pl.DataFrame, headings: dict[str, Heading]) -> None:
 
 
 def download(frame: pl.DataFrame, name: str) -> None:
-    """Offer every column and the exact values as CSV."""
-    st.download_button(
-        f"{name}.csv",
-        frame.write_csv(),
-        file_name=f"cicatrix-{name}.csv",
-        mime="text/csv",
-        type="tertiary",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    """Offer every column and the exact values as CSV and as Parquet."""
+    lists = cs.by_dtype(pl.List(pl.String)).list.join(" ")  # of which CSV knows none
+    parquet = io.BytesIO()
+    frame.write_parquet(parquet)
+    for ending, data, mime in (
+        ("csv", frame.with_columns(lists).write_csv(), "text/csv"),
+        ("parquet", parquet.getvalue(), "application/vnd.apache.parquet"),
+    ):
+        st.download_button(
+            f"{name}.{ending}",
+            data,
+            file_name=f"cicatrix-{name}.{ending}",
+            mime=mime,
+            type="tertiary",
+            icon=":material/download:",
+            on_click="ignore",
+        )

@@ -48,6 +48,21 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
         ("provenance",),
     ),
     "teacher_attribution": ("attribution",),
+    **dict.fromkeys(
+        (
+            "aligned_pair",
+            "brittleness_model",
+            "brittleness_pair",
+            "brittleness_verdict",
+            "circuit",
+            "circuit_component",
+            "component_effect",
+            "component_prompt",
+            "estimate_agreement",
+            "matched_component",
+        ),  # fmt: skip
+        ("ablation", "attribution_patching", "component", "circuit", "alignment"),
+    ),
     "published": (),  # changes with the code alone
 }
 _SHOW_VERDICTS = ("triangle", "cross_layer", "claim")
