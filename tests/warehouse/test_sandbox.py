@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import resource
 import socket
 import subprocess
@@ -316,3 +317,48 @@ def test_the_catalogs_folder_is_not_open_to_a_lake_elsewhere(place):
     location, _ = place
     moved = replace(location, data="/elsewhere/data")
     assert Path(location.data) not in sandbox.readable_paths(moved, {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("over", ["socket", "port"])
+def test_a_catalog_in_postgresql_is_reached_and_nothing_else(postgres, over):
+    location = Location.from_env(postgres)
+    if over == "port":
+        by_port = re.sub(r"host=\S+", "host=localhost password=hunter2", location.catalog)
+        location = replace(location, catalog=by_port)
+    with Lake.open(location) as lake:
+        add_structural(lake, "m", {0: [0.5] * N_ROWS})
+        answer = workbench.query("select count(*) as n from structural_tau", location)
+        assert answer.frame.item() == N_ROWS and answer.missing == ()
+        for sql in (
+            "delete from model",
+            "from __ducklake_metadata_lake.public.ducklake_metadata",
+            "from postgres_query('__ducklake_metadata_lake', 'select 1')",
+            "call postgres_execute('__ducklake_metadata_lake', 'drop table ducklake_snapshot')",
+            "from duckdb_databases()",
+        ):
+            with pytest.raises(LakeError) as caught:
+                workbench.query(sql, location)
+            assert not {location.libpq, "hunter2"} & {*str(caught.value).split()}
+        setting = sandbox.Setting(**asdict(location), memory_bytes=1 << 28)
+        asked = [
+            "call postgres_execute('__ducklake_metadata_lake', 'create table stolen (a int)')",
+            "from postgres_query('__ducklake_metadata_lake', "
+            "'select current_setting(''transaction_read_only'') as x')",
+            "select count(*) from structural_tau",
+            {"do": "read", "path": "/etc/shadow"},
+        ]
+        done = subprocess.run(
+            [sys.executable, str(HERE / "attacker.py")],
+            input="\n".join([json.dumps(asdict(setting)), *map(json.dumps, asked)]) + "\n",
+            env=workbench.environment(location),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        missing, made, is_read_only, n, shadow = map(json.loads, done.stdout.splitlines())
+        assert missing == []
+        assert "read-only" in made, "the server itself refuses"
+        assert (is_read_only, n) == ("[('on',)]", f"[({N_ROWS},)]")
+        assert shadow.startswith("'OSError ")
+        assert lake.query("from model").height == 1
