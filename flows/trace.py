@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Any
 
 import polars as pl
-from pydantic import ValidationError
 from rich.table import Table
 from rich.text import Text
 
@@ -23,21 +22,10 @@ _LABELS = ("Shared", "Teacher", "Student", "Boosted")
 _WHOSE = {"distilled": "the distilled model's", "student": "the student's own (null)"}
 
 
-def choose(options: dict[str, Any]) -> Trace:
-    """The choices of a command line; BadInput for the first that cannot be."""
-    try:
-        return Trace.model_validate(options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
-        given, why = first["input"], first["msg"].lower()
-        raise BadInput(f"{name} {given!r} cannot be: {why}") from error
-
-
 def trace(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -> int:
     """Trace what is missing, then say what the sentences say; 1 if a model failed."""
     tell = _note if as_json else _say
-    chosen = choose(options)
+    chosen = command.validated(Trace, options)
     device = chosen.device or models.pick_device()
     models.check_device(device)
     chosen.sampling()  # refuses what cannot be sampled

@@ -8,6 +8,16 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from measure.stability_records import (
+    CouplingPoint,
+    Hypothesis,
+    StabilityLimit,
+    StabilityProfile,
+    StabilityRegion,
+    StepBurden,
+    TrajectoryStability,
+)
+
 Site = Literal["A", "B"]
 TauKind = Literal["resultant", "gap", "cv_cos"]
 PppFit = Literal["ml", "ols", "sum", "log", "tail2"]
@@ -481,6 +491,13 @@ Record = (
     | ProvenanceSummary
     | AttributionCandidate
     | Attribution
+    | StabilityRegion
+    | StabilityLimit
+    | StepBurden
+    | TrajectoryStability
+    | StabilityProfile
+    | CouplingPoint
+    | Hypothesis
 )
 
 TABLE_OF: dict[type, str] = {
@@ -502,6 +519,13 @@ TABLE_OF: dict[type, str] = {
     ProvenanceSummary: "provenance_summary",
     AttributionCandidate: "attribution_candidate",
     Attribution: "attribution",
+    StabilityRegion: "stability_region",
+    StabilityLimit: "stability_limit",
+    StepBurden: "step_burden",
+    TrajectoryStability: "trajectory_stability",
+    StabilityProfile: "stability_profile",
+    CouplingPoint: "coupling_point",
+    Hypothesis: "hypothesis",
 }
 
 

@@ -48,6 +48,16 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
         ("provenance",),
     ),
     "teacher_attribution": ("attribution",),
+    **dict.fromkeys(
+        (
+            "stability_student",
+            "stability_component",
+            "stability_hypothesis",
+            "stability_rollout",
+            "stability_step",
+        ),  # fmt: skip
+        ("stability",),
+    ),
     "published": (),  # changes with the code alone
 }
 _SHOW_VERDICTS = ("triangle", "cross_layer", "claim")

@@ -35,3 +35,17 @@ union all
 select measurement_id from attribution_candidate
 union all
 select measurement_id from attribution
+union all
+select measurement_id from stability_region
+union all
+select measurement_id from stability_limit
+union all
+select measurement_id from step_burden
+union all
+select measurement_id from trajectory_stability
+union all
+select measurement_id from stability_profile
+union all
+select measurement_id from coupling_point
+union all
+select measurement_id from hypothesis
