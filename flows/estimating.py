@@ -9,9 +9,11 @@ import torch
 
 from flows.choice import Choice
 from flows.sampler import Sampled
+from flows.stability_run import Assessment
 from flows.targets import Target, bases_read_by, in_order
-from measure import models, run, sources
+from measure import block_states, models, run, sources
 from measure.errors import BadInput
+from measure.variants import VariantSet
 
 # Tokens that go through a model for one prompt: measured on the prompt sets with small and large
 # vocabularies, a prompt has 14 to 62 tokens and a continuation 64.
@@ -123,6 +125,50 @@ def of_sampled(chosen: Sampled, n_problems: int, device: str) -> SampledEstimate
         memory_bytes=memory,
         download_bytes=download,
         device=device,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StabilityEstimate:
+    """Cost of all that a stability run asks for; an upper bound, as the lake is not asked."""
+
+    n_models: int
+    n_rollouts: int
+    max_new_tokens: int
+    seconds: float
+    memory_bytes: int
+    device: str
+
+    def text(self) -> str:
+        """One line for a person."""
+        return (
+            f"to measure, if none of it is in the lake: {self.n_rollouts:,} completions of at most "
+            f"{self.max_new_tokens:,} tokens of {self.n_models} models, each read once more; at "
+            f"most {_duration(self.seconds)} and {self.memory_bytes / 1e9:.1f} GB of memory on "
+            f"{self.device}"
+        )
+
+
+def of_stability(chosen: Assessment, asked: VariantSet, device: str) -> StabilityEstimate:
+    """Cost as if every completion were as long as is allowed; a model not found costs nothing."""
+    flops_per_s = EFFICIENCY * matmul_flops_per_s(device)
+    n_problems = len(asked.calibration.problems) + len(asked.test.problems)
+    n_rollouts = n_problems * chosen.n_samples
+    n_tokens = n_rollouts * (PROMPT_TOKENS + chosen.max_new_tokens)
+    refs = dict.fromkeys(chosen.roles().values())
+    seconds, largest = START_S, 0
+    for ref in refs:
+        try:
+            size = sources.size_of(ref)
+        except (BadInput, ConnectionError):
+            continue
+        largest = max(largest, size.n_params)
+        seconds += LOAD_S + 2 * 2 * size.n_params * n_tokens / flops_per_s
+        seconds += chosen.max_new_tokens * math.ceil(n_rollouts / chosen.batch_size) * STEP_S
+    element = torch.empty((), dtype=models.DTYPES.get(chosen.dtype, torch.float32)).element_size()
+    memory = OVERHEAD_BYTES + 4 * block_states.MAX_ATTENTION + largest * (element + 4)
+    return StabilityEstimate(
+        len(refs), len(refs) * n_rollouts, chosen.max_new_tokens, seconds, memory, device
     )
 
 

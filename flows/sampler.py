@@ -1,19 +1,16 @@
 """Models that sample and score on one set of problems: what of it the lake lacks, and making it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from tqdm import tqdm
+from pydantic import BaseModel, ConfigDict, Field
 
 from flows import ledger
-from flows.targets import organism
-from measure import models, problems, rollouts, run, sources
-from measure.errors import BadInput
-from measure.models import CausalLM
+from flows.choice import validated
+from flows.runner import Runner
+from measure import models, problems, rollouts
 from measure.problems import PLAIN_PROMPT, ZOO_SET
 from measure.readings import Readings, Settings
 from measure.records import Rollout, SentenceScore
@@ -68,13 +65,7 @@ S = TypeVar("S", bound=Sampled)
 
 def chosen_of(kind: type[S], options: Mapping[str, Any]) -> S:
     """The choices of a command line; BadInput for the first that cannot be."""
-    try:
-        chosen = kind.model_validate(options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
-        given, why = first["input"], first["msg"].lower()
-        raise BadInput(f"{name} {given!r} cannot be: {why}") from error
+    chosen = validated(kind, options)
     chosen.sampling()  # refuses what cannot be sampled
     models.check_dtype(chosen.dtype)
     return chosen
@@ -108,19 +99,14 @@ class LakeKept:
         return [SentenceScore(**row) for row in found.iter_rows(named=True)]
 
 
-class Sampler:
-    """The state of one run. Not a dataclass: Prefect walks through those given to a task."""
+class Sampler(Runner):
+    """The state of one run."""
 
     def __init__(self, lake: Lake, chosen: Sampled, device: str) -> None:
-        self.lake = lake
-        self.device = device
+        super().__init__(lake, device, chosen.dtype)
         self.asked = problems.load(chosen.problems)
-        self.failures: dict[str, str] = {}  # reference -> why nothing can be said of it
         self.skipped: list[str] = [f"{chosen.problems}: {why}" for why in self.asked.skipped]
-        self.n_new_units = 0
         self._chosen = chosen
-        self._ids: dict[str, str] = {}
-        self._loaded: tuple[str, CausalLM] | None = None
         imported: dict[str, list[Rollout]] = {}
         if chosen.rollouts is not None:
             found, skipped = rollouts.read(Path(chosen.rollouts), self.asked)
@@ -143,27 +129,21 @@ class Sampler:
         self.lake = lake
         self.readings.kept = LakeKept(lake)
 
-    def model_id(self, ref: str) -> str:
-        """The id of a model, resolved once; a hub model is not downloaded for it."""
-        if ref not in self._ids:
-            self._ids[ref] = sources.model_id_of(ref)
-        return self._ids[ref]
-
     def sample(self, ref: str) -> None:
         """Sample, or import, what is missing of a model's rollouts."""
         imported = self.readings.settings.imported.get(self.model_id(ref))
         if imported is None:
-            self._run(ref, [self.readings.rollout_job(self.model_id(ref))])
+            self.run(ref, [self.readings.rollout_job(self.model_id(ref))])
             return
         plan = self.readings.rollout_plan(self.model_id(ref))
-        if not self._is_done(plan):
-            self._model(ref)  # known to the lake before anything is measured of it
+        if not self.is_done(plan):
+            self.model(ref)  # known to the lake before anything is measured of it
         ledger.measure_at_once(self.lake, plan, lambda: list(imported), ref=ref)
 
     def score(self, ref: str) -> None:
         """Score what is missing of every model's rollouts under one of them."""
         writers = self.at_hand(self._chosen.writers())
-        self._run(
+        self.run(
             ref, [self.readings.score_job(self.model_id(ref), self.model_id(w)) for w in writers]
         )
 
@@ -183,52 +163,3 @@ class Sampler:
             for refs in (self._chosen.writers(), self._chosen.readers())
         )
         return self.readings.are_complete(writers, readers)
-
-    def note(self, ref: str, error: BaseException | None) -> None:
-        """Keep why a model could not be measured."""
-        if error is not None:
-            self.failures.setdefault(ref, ledger.outcome_of(error)[1])
-
-    def at_hand(self, refs: Sequence[str]) -> list[str]:
-        """Those of which nothing failed."""
-        return [ref for ref in refs if ref not in self.failures]
-
-    def _run(self, ref: str, jobs: Sequence[run.Job]) -> None:
-        pending = [job for job in jobs if not self._is_done(job.measurement)]
-        if not pending:
-            return
-        model = self._model(ref)
-        with tqdm(
-            total=sum(job.n_passes for job in pending),
-            desc=f"{model.card.label[:28]:28s}",
-            unit="rollout",
-            disable=None,
-        ) as bar:
-            for job in pending:
-                done = len(self.lake.units_done(job.measurement.measurement_id))
-                n_units = max(1, len(job.measurement.units))
-                bar.update(job.n_passes * done // n_units)
-                ledger.measure_job(
-                    self.lake,
-                    model,
-                    job,
-                    ref=ref,
-                    device=self.device,
-                    progress=lambda n: ledger.advance(bar, n),
-                )
-                self.n_new_units += len(job.measurement.units) - done
-
-    def _model(self, ref: str) -> CausalLM:
-        """A model in memory, known to the lake; one at a time."""
-        if self._loaded is None or self._loaded[0] != ref:
-            self._loaded = None  # let go of one model before taking the next
-            source = sources.find(ref)
-            model = models.load(source, device=self.device, dtype=self._chosen.dtype)
-            self._loaded = (ref, model)
-            self.lake.add_models([asdict(model.card)])
-            if source.kind == "zoo":
-                self.lake.add_organisms([organism(ref, self.model_id)])
-        return self._loaded[1]
-
-    def _is_done(self, measurement: Measurement) -> bool:
-        return self.lake.is_complete(measurement.measurement_id)

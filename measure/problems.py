@@ -82,7 +82,7 @@ def load(name: str) -> ProblemSet:
     found: dict[str, Problem] = {}
     skipped: list[str] = []
     for number, line in json_lines(path, skipped.append):
-        made = _problem(line, number)
+        made = problem_of(line, number)
         if made is None:
             skipped.append(f"line {number}: no object with a text under `problem`")
         elif made.problem_id in found:
@@ -115,7 +115,7 @@ def json_lines(path: Path, skip: Callable[[str], None]) -> Iterator[tuple[int, A
             skip(f"line {number}: no JSON")
 
 
-def _problem(line: Any, number: int) -> Problem | None:
+def problem_of(line: Any, number: int) -> Problem | None:
     """The problem of a line; None if it has no text."""
     if not isinstance(line, dict):
         return None

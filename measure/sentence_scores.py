@@ -76,7 +76,7 @@ def measure_unit(
 ) -> Iterator[SentenceScore]:
     """The scores of one chunk of rollouts; long ones go through the model together."""
     first, last = (int(part) for part in unit.removeprefix("rollouts-").split("-"))
-    encoded = [_Encoded.of(model, r, texts.plain_prompt) for r in texts.rollouts[first : last + 1]]
+    encoded = [Encoded.of(model, r, texts.plain_prompt) for r in texts.rollouts[first : last + 1]]
     encoded.sort(key=lambda one: len(one.ids))
     for start in range(0, len(encoded), batch_size):
         batch = encoded[start : start + batch_size]
@@ -89,7 +89,7 @@ def measure_unit(
 
 
 @dataclass(frozen=True, slots=True)
-class _Encoded:
+class Encoded:
     """A rollout as a model's tokens."""
 
     rollout: Rollout
@@ -99,7 +99,8 @@ class _Encoded:
     max_tokens: int | None
 
     @classmethod
-    def of(cls, model: CausalLM, rollout: Rollout, plain: str) -> _Encoded:
+    def of(cls, model: CausalLM, rollout: Rollout, plain: str) -> Encoded:
+        """A model's prompt and the completion, byte for byte."""
         prompt, specials = rollouts.prompt_text(model, rollout.problem, plain)
         ids, starts = model.encode_with_starts(prompt + rollout.text, specials=specials)
         where = [p for p, start in enumerate(starts) if p > 0 and start >= len(prompt)]
@@ -108,6 +109,7 @@ class _Encoded:
 
     @property
     def fits(self) -> bool:
+        """Whether the model's positions reach its end."""
         return self.max_tokens is None or len(self.ids) <= self.max_tokens
 
     def records(self, logprobs: NDArray[np.float64] | None) -> Iterator[SentenceScore]:

@@ -63,6 +63,22 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
         ),  # fmt: skip
         ("ablation", "attribution_patching", "component", "circuit", "alignment"),
     ),
+    "patching": ("patching",),
+    "residual_by_role": ("residual-attribution",),
+    "head_score": ("ov-scores",),
+    "probe": ("probes",),
+    "noise_curve": ("noise", "noise_response"),
+    "student_rank": ("ranking",),
+    **dict.fromkeys(
+        (
+            "stability_student",
+            "stability_component",
+            "stability_hypothesis",
+            "stability_rollout",
+            "stability_step",
+        ),  # fmt: skip
+        ("stability",),
+    ),
     "published": (),  # changes with the code alone
 }
 _SHOW_VERDICTS = ("triangle", "cross_layer", "claim")

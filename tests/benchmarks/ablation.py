@@ -20,6 +20,7 @@ from measure import ablation, models, sources, tasks
 from measure.components import Blocks
 from measure.models import CausalLM
 from measure.tasks import TaskSet
+from tests.benchmarks.both_ways import say
 
 N_PROMPTS = 100
 TOLERANCE = 1e-3
@@ -95,7 +96,7 @@ def main() -> None:
     off = float(np.abs(fast - full).max())
     if off > TOLERANCE:
         raise SystemExit(f"the two ways differ by {off:.2g} logits: no figure of speed holds")
-    print(
+    say(
         f"{model.card.label}, {len(fast)} components, {N_PROMPTS} prompts of "
         f"{task.clean.shape[1]} tokens: {fast_s:.2f} s against {full_s:.2f} s, "
         f"{full_s / fast_s:.1f} x; largest difference {off:.1e} logits"

@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from flows import circuits, cli
+from flows import cli
 from flows.circuit_run import CircuitChoice, CircuitRun
 from measure import ablation
-from measure.errors import BadInput
 from warehouse import checks, read
 from warehouse.lake import Lake
 
@@ -150,6 +149,7 @@ def test_several_students_are_ranked_among_those_as_often_right(home, tmp_path):
         (["--teacher", TEACHER, "--task", "sums"], "task 'zoo-sums' is unknown: give one of"),
         (["--teacher", TEACHER, "--task", "none.jsonl"], "task file 'none.jsonl' does not exist"),
         (["--teacher", TEACHER, "--prompts", "1"], "--n-prompts 1 cannot be"),
+        (["--teacher", TEACHER, "--batch-size", "0"], "--batch-size 0 cannot be"),
         (["--teacher", TEACHER, "--device", "cuda:9"], "device 'cuda:9' cannot be used here"),
     ],
 )
@@ -157,8 +157,3 @@ def test_what_cannot_be_is_told_in_one_line(home, capsys, arguments, line):
     assert cli.main(["circuits", *arguments]) == cli.BAD_USAGE
     told = capsys.readouterr().err.strip().splitlines()
     assert len(told) == 1 and told[0].startswith("error: ") and line in told[0]
-
-
-def test_a_choice_names_the_first_that_cannot_be():
-    with pytest.raises(BadInput, match="--batch-size 0 cannot be"):
-        circuits.choose({"teacher": "t", "batch_size": 0})

@@ -1,6 +1,5 @@
 """Verdicts on distilled circuits, fed with what Haskins & Adams published in Tables 2 to 5."""
 
-import numpy as np
 import pytest
 
 from measure import published

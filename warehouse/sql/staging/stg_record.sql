@@ -73,3 +73,16 @@ union all
 select measurement_id from patched_cell
 union all
 select measurement_id from noise_verdict
+select measurement_id from stability_region
+union all
+select measurement_id from stability_limit
+union all
+select measurement_id from step_burden
+union all
+select measurement_id from trajectory_stability
+union all
+select measurement_id from stability_profile
+union all
+select measurement_id from coupling_point
+union all
+select measurement_id from hypothesis
