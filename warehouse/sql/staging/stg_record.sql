@@ -73,6 +73,7 @@ union all
 select measurement_id from patched_cell
 union all
 select measurement_id from noise_verdict
+union all
 select measurement_id from stability_region
 union all
 select measurement_id from stability_limit
