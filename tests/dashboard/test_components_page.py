@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from dashboard import circuit_charts, component_charts
-from tests.dashboard.ablations import CANNOT, HOSTILE, N_PROMPTS, add_model, add_pair
+from tests.dashboard.ablations import CANNOT, HOSTILE, N_PROMPTS, add_model, add_models, add_pair
 from warehouse import read
 from warehouse.lake import Lake
 
@@ -164,6 +164,7 @@ def test_an_address_that_names_nothing_is_one_line(ablated, page, given, named):
 def test_a_pair_whose_student_has_no_rows_is_shown_with_what_there_is(home, page):
     """One bad row: an alignment names ablations of a student that the lake does not hold."""
     with Lake.open() as lake:
+        add_models(lake)
         add_model(lake, "teacher", "numerals")
         add_pair(lake, "numerals", is_aligned=False)
     for view in VIEWS:
