@@ -94,6 +94,29 @@ SENTENCES = {
     "reason": Heading("Why it has no label"),
 }
 
+CANDIDATES = {
+    "family": Heading("Family"),
+    "distilled": Heading("Distilled", width=170),
+    "rank": Heading("Rank", "{:.0f}".format),
+    "teacher": Heading("Candidate", width=170),
+    "share": Heading("In common", number, "Of what parts both from the base; 1 is all"),
+    "ci_low_share": Heading("95 % from", number, "2.5 % of 10,000 resamples of the problems"),
+    "ci_high_share": Heading("to", number, "97.5 %"),
+    "null_share": Heading("Null", number, "Wrong candidates stay below it"),
+    "share_status": Heading("Against it", width=140),
+    "behind_first": Heading("Behind the first", number, "Share of the first less its own"),
+    "share_with_first": Heading("With the first", number, "What both candidates have in common"),
+    "gain_distilled": Heading(
+        "Explains, bits a byte", number, "Of the distilled model's text, beyond the base"
+    ),
+    "learned": Heading("Learnt", number, "Of what it says beyond the base, what the distilled has"),
+    "n_questions": Heading("Problems, n", "{:,.0f}".format, "The unit of the bootstrap"),
+    "n_rollouts_distilled": Heading("Rollouts", "{:,.0f}".format, "Of the distilled model"),
+    "n_rollouts_own": Heading("and its own", "{:,.0f}".format),
+    "prompt_set": Heading("Set of problems"),
+    "reason": Heading("Why there is none"),
+    "measured_at": Heading("Measured", instant),
+}
 COMPONENTS = {
     "model": Heading("Model", width=150),
     "component": Heading("Component", None, "4.10: head 10 of layer 4, from 0; 4.mlp: its MLP"),

@@ -39,7 +39,7 @@ def measure_circuits(choice: CircuitChoice) -> int:
             for ref in choice.models():
                 run.note(ref, failure_of(ablate_components(run, ref, return_state=True)))
             run.note(choice.teacher, failure_of(conclude(run, return_state=True)))
-            n_new += run.runner.n_new_units
+            n_new += run.n_new_units
             for ref, reason in run.failures.items():
                 failures.setdefault(ref, f"{name}: {reason}")
     if failures:

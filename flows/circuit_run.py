@@ -57,6 +57,7 @@ from warehouse.lake import Lake
 
 Part = Literal["estimates", "circuits", "patching", "residual", "probes", "noise"]
 TEACHER, CONTROL = "teacher", "control"
+PROBED = 400  # prompts a probe is trained and tried on, at least
 
 
 class CircuitChoice(BaseModel):
@@ -82,21 +83,18 @@ class CircuitChoice(BaseModel):
         return list(dict.fromkeys([self.teacher, *self.students, *control]))
 
 
-class CircuitRun:
-    """The state of one run on one task. Not a dataclass: Prefect walks through those."""
+class CircuitRun(Runner):
+    """The state of one run on one task."""
 
     def __init__(self, lake: Lake, choice: CircuitChoice, device: str, task: str) -> None:
-        self.lake = lake
+        super().__init__(lake, device, choice.dtype, "prompt")
         self.choice = choice
         self.task = task
-        self.device = device
-        self.failures: dict[str, str] = {}  # reference -> why nothing can be said of it
-        self.runner = Runner(lake, device, choice.dtype, "prompt")
         self._sets: dict[str, TaskSet] = {}
         self._looked: dict[str, tuple[Any, Any]] = {}
         self._aligned_of: dict[tuple[str, str], alignment.Aligned] = {}
         for ref in choice.models():  # a wrong name, or a task it cannot be asked, is told at once
-            self.runner.model_id(ref)
+            self.model_id(ref)
         for student in choice.students:
             if self.model_id(student) == self.model_id(choice.teacher):
                 raise BadInput(
@@ -104,10 +102,6 @@ class CircuitRun:
                 )
         for ref in choice.models():
             self.task_set(ref)
-
-    def model_id(self, ref: str) -> str:
-        """The id of a model."""
-        return self.runner.model_id(ref)
 
     def task_set(self, ref: str) -> TaskSet:
         """The prompts a model is asked: the same for all that read them as the same tokens."""
@@ -136,18 +130,13 @@ class CircuitRun:
         return kept
 
     def _filtered(self, given: TaskSet) -> TaskSet:
-        model = self.runner.model(self.choice.teacher)
+        model = self.model(self.choice.teacher)
         top, gaps = _answers(model, given, self.choice.batch_size)
         return tasks.filtered(given, top, gaps, model.card.label)
 
-    def note(self, ref: str, error: BaseException | None) -> None:
-        """Remember why a model failed, if it did."""
-        if error is not None:
-            self.failures.setdefault(ref, str(error) or type(error).__name__)
-
     def ablate(self, ref: str) -> None:
         """Run a model for what it is missing."""
-        self.runner.run(ref, self._jobs(ref))
+        self.run(ref, self._jobs(ref))
 
     def n_components(self, ref: str) -> int:
         """Heads and MLPs of a model."""
@@ -159,7 +148,7 @@ class CircuitRun:
             job.n_passes
             for ref in self.choice.models()
             for job in self._jobs(ref)
-            if not self.runner.is_done(job.measurement)
+            if not self.is_done(job.measurement)
         )
 
     def conclude(self) -> None:
@@ -200,8 +189,19 @@ class CircuitRun:
             n_heads = n_components - n_layers
             jobs.append(OvJob(plan(ov_scores), given, n_heads=n_heads))
         if "probes" in parts and probe_labels(given):
-            jobs.append(ProbeJob(plan(probes, layers), given))
+            asked = self._probed(ref)
+            of_probes = on_task(
+                probes.METHOD, probes.VERSION, self.model_id(ref), asked, layers, **self._machine()
+            )
+            jobs.append(ProbeJob(of_probes, asked))
         return jobs
+
+    def _probed(self, ref: str) -> TaskSet:
+        """More prompts of the same kind: a probe needs several of every class."""
+        source = sources.find(ref)
+        name = tasks.name_for(self.task, is_zoo=source.kind == "zoo")
+        n_prompts = max(self.choice.n_prompts, PROBED)
+        return tasks.task_set(models.tokenizer_of(source), name, n_prompts, self.choice.seed)
 
     def _disturb(self, student: str) -> None:
         """Noise in the student, where it is asked for and can be held beside its teacher."""
@@ -220,7 +220,7 @@ class CircuitRun:
         theirs = self._sweep(teacher)
         if influence.refusal({TEACHER: theirs}) is not None:
             return
-        if not self.runner.is_done(plan):
+        if not self.is_done(plan):
             job = NoiseJob(
                 plan,
                 given,
@@ -229,7 +229,7 @@ class CircuitRun:
                 why_other_basis=self._why_other_basis(student),
                 n_components=self.n_components(student),
             )
-            self.runner.run(student, [job])
+            self.run(student, [job])
         response = self._derived(
             "noise_response", noise.VERSION, refs, {"curve": plan.measurement_id}
         )
@@ -324,7 +324,7 @@ class CircuitRun:
 
     def _align(self, student: str) -> None:
         plan = self._alignment_plan(student)
-        if not self.runner.is_done(plan):
+        if not self.is_done(plan):
             ledger.measure_at_once(self.lake, plan, lambda: self._aligned(student), ref=student)
 
     def _aligned(self, student: str) -> list[Record]:
@@ -365,13 +365,16 @@ class CircuitRun:
         if asked.sha256 != self.task_set(student).sha256:
             reason = "the tokenizers differ: patterns of other tokens cannot be held side by side"
             return alignment.not_aligned(theirs, ours, mode, reason)
-        if influence.refusal({TEACHER: theirs, "student": ours}) is not None:
-            return alignment.not_aligned(
-                theirs, ours, mode, influence.refusal({TEACHER: theirs, "student": ours}) or ""
-            )
+        refused = influence.refusal({TEACHER: theirs, "student": ours})
+        if refused is not None:
+            return alignment.not_aligned(theirs, ours, mode, refused)
         (patterns_t, outputs_t), (patterns_s, outputs_s) = (
             self._looked_at(ref) for ref in (teacher, student)
         )
+        widths = outputs_t.shape[-1], outputs_s.shape[-1]
+        if mode == "paper_code" and widths[0] != widths[1]:
+            reason = f"the public code needs one width, these have {widths[0]} and {widths[1]}"
+            return alignment.not_aligned(theirs, ours, mode, reason)
         alike = similarity.similarity(
             (patterns_t, patterns_s),
             (outputs_t, outputs_s),
@@ -383,7 +386,7 @@ class CircuitRun:
 
     def _looked_at(self, ref: str) -> tuple[Any, Any]:
         if ref not in self._looked:
-            model = self.runner.model(ref)
+            model = self.model(ref)
             self._looked[ref] = looked_at(model, self.task_set(ref), self.choice.batch_size)
         return self._looked[ref]
 

@@ -6,11 +6,11 @@ from contextlib import suppress
 from typing import Any
 
 import polars as pl
-from pydantic import ValidationError
 from rich.table import Table
 from rich.text import Text
 
 from flows import command
+from flows.choice import validated
 from flows.circuit_run import CircuitChoice, CircuitRun
 from flows.report import console, number
 from measure import circuit_verdicts, models, sources
@@ -23,20 +23,10 @@ MOST_COMPONENTS = 10  # of each model on the screen; the mart has all
 SHOWN = (("max", "greedy"), ("max", "hungarian"), ("l1", "greedy"))
 
 
-def choose(options: dict[str, Any]) -> CircuitChoice:
-    """The choices of a command line; BadInput for the first that cannot be."""
-    try:
-        return CircuitChoice.model_validate(options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "--" + "-".join(str(part) for part in first["loc"][:1]).replace("_", "-")
-        raise BadInput(f"{name} {first['input']!r} cannot be: {first['msg'].lower()}") from error
-
-
 def circuits(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -> int:
     """Measure what is missing, then say what the components say; 1 if a model failed."""
     tell = _note if as_json else _say
-    chosen = choose(options)
+    chosen = validated(CircuitChoice, options)
     device = chosen.device or models.pick_device()
     models.check_device(device)
     n_missing = 0
@@ -94,9 +84,11 @@ def _found(chosen: CircuitChoice, shas: dict[str, str], failures: dict[str, str]
         return pl.concat(found).to_dicts() if found else []
 
     def of_pairs(mart: str) -> list[dict[str, Any]]:
+        if chosen.teacher not in ids:
+            return []
         students = [ids[ref] for ref in chosen.students if ref in ids]
         return read.mart(mart).filter(
-            pl.col("teacher_id") == ids.get(chosen.teacher),
+            pl.col("teacher_id") == ids[chosen.teacher],
             pl.col("student_id").is_in(students),
             pl.col("prompt_set_sha256") == shas[chosen.teacher],
         ).to_dicts()  # fmt: skip

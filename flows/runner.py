@@ -1,6 +1,6 @@
-"""Models in memory, one at a time, and the jobs they are run for; nothing is done twice."""
+"""What every run of models does: one model in memory, its jobs, progress, failures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from tqdm import tqdm
@@ -9,19 +9,21 @@ from flows import ledger
 from flows.targets import organism
 from measure import models, run, sources
 from measure.models import CausalLM
+from measure.records import Rollout
 from measure.request import Measurement
 from warehouse.lake import Lake
 
 
 class Runner:
-    """Runs jobs of models and commits them. Not a dataclass: Prefect walks through those."""
+    """The state of one run. Not a dataclass: Prefect walks through those given to a task."""
 
-    def __init__(self, lake: Lake, device: str, dtype: str, unit: str) -> None:
+    def __init__(self, lake: Lake, device: str, dtype: str, unit: str = "rollout") -> None:
         self.lake = lake
         self.device = device
-        self.dtype = dtype
-        self.unit = unit  # what the progress bar counts
+        self.failures: dict[str, str] = {}  # reference -> why nothing can be said of it
         self.n_new_units = 0
+        self._dtype = dtype
+        self._unit = unit  # what the bar counts
         self._ids: dict[str, str] = {}
         self._loaded: tuple[str, CausalLM] | None = None
 
@@ -36,35 +38,57 @@ class Runner:
         if self._loaded is None or self._loaded[0] != ref:
             self._loaded = None
             source = sources.find(ref)
-            model = models.load(source, device=self.device, dtype=self.dtype)
+            model = models.load(source, device=self.device, dtype=self._dtype)
             self._loaded = (ref, model)
             self.lake.add_models([asdict(model.card)])
             if source.kind == "zoo":
                 self.lake.add_organisms([organism(ref, self.model_id)])
         return self._loaded[1]
 
+    def note(self, ref: str, error: BaseException | None) -> None:
+        """Keep why a model could not be measured."""
+        if error is not None:
+            self.failures.setdefault(ref, ledger.outcome_of(error)[1])
+
+    def at_hand(self, refs: Sequence[str]) -> list[str]:
+        """Those of which nothing failed."""
+        return [ref for ref in refs if ref not in self.failures]
+
     def is_done(self, measurement: Measurement) -> bool:
-        """Whether all of it is in the lake."""
+        """Whether all its units are in the lake."""
         return self.lake.is_complete(measurement.measurement_id)
 
-    def run(self, ref: str, jobs: Sequence[run.Job]) -> None:
-        """Run what of these jobs is missing, unit by unit, under one bar."""
+    def rollouts(self, measurement_id: str) -> tuple[Rollout, ...]:
+        """The rollouts of a complete measurement, by problem and sample."""
+        found = self.lake.query(
+            "select * exclude (measurement_id) from rollout where measurement_id = ? "
+            "order by problem_id, sample",
+            [measurement_id],
+        )
+        return tuple(Rollout(**row) for row in found.iter_rows(named=True))
+
+    def run(self, ref: str, jobs: Sequence[run.Job], what: str = "") -> None:
+        """Measure what is missing of these jobs; `what` names them beside the bar."""
         pending = [job for job in jobs if not self.is_done(job.measurement)]
         if not pending:
             return
         model = self.model(ref)
         with tqdm(
             total=sum(job.n_passes for job in pending),
-            desc=f"{model.card.label[:28]:28s}",
-            unit=self.unit,
+            desc=f"{model.card.label[:20]:20s} {what:10s}",
+            unit=self._unit,
             disable=None,
         ) as bar:
-            tell: Callable[[int], None] = lambda n: ledger.advance(bar, n)  # noqa: E731
             for job in pending:
                 done = len(self.lake.units_done(job.measurement.measurement_id))
                 n_units = max(1, len(job.measurement.units))
                 bar.update(job.n_passes * done // n_units)
                 ledger.measure_job(
-                    self.lake, model, job, ref=ref, device=self.device, progress=tell
+                    self.lake,
+                    model,
+                    job,
+                    ref=ref,
+                    device=self.device,
+                    progress=lambda n: ledger.advance(bar, n),
                 )
                 self.n_new_units += len(job.measurement.units) - done

@@ -216,6 +216,7 @@ class _Pair:
             **_with_interval("gain", point.alignment - mean_null, gains),
             chance_similarity_heads=self.similarity.chance_heads,
             chance_similarity_mlps=self.similarity.chance_mlps,
+            chance_similarity_mlps_reordered=self.similarity.chance_mlps_reordered,
             mlp_method=self.similarity.mlp_method,
             mlp_reason=self.similarity.mlp_reason,
             reason=None if has_influence else "no ablation lowers the logit difference of a model",
@@ -233,6 +234,8 @@ class _Pair:
         else:
             influences = [influence(values, "max") for values in raw]
         presence = drawn.presence.get(matching)
+        reordered = self.similarity.mlps_reordered
+        mlp_t, mlp_s = (np.cumsum(~of.is_head) - 1 for of in (self.teacher, self.student))
         pairs: list[tuple[int, int]] = list(
             zip(matched.teacher.tolist(), matched.student.tolist(), strict=True)
         )
@@ -244,6 +247,11 @@ class _Pair:
                 component_teacher=self.teacher.components[t],
                 component_student=self.student.components[s],
                 similarity=float(matched.similarity[i]),
+                similarity_reordered=(
+                    None
+                    if reordered is None or self.teacher.is_head[t]
+                    else float(reordered[mlp_t[t], mlp_s[s]])
+                ),
                 weight=float(matched.weight[i]),
                 influence_teacher=or_none(influences[0][t]),
                 influence_student=or_none(influences[1][s]),

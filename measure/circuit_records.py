@@ -172,6 +172,7 @@ class Alignment:
     ci_high_gain: float | None
     chance_similarity_heads: float | None  # mean over all pairs
     chance_similarity_mlps: float | None  # null in paper_code mode
+    chance_similarity_mlps_reordered: float | None  # null but for Eq. 6
     mlp_method: str | None
     mlp_reason: str | None  # why by this method
     reason: str | None
@@ -187,6 +188,7 @@ class ComponentMatch:
     component_teacher: str
     component_student: str
     similarity: float
+    similarity_reordered: float | None  # MLPs by Eq. 6 in their best order; null otherwise
     weight: float  # in A: 1, a share under soft matching, 2 where the public code counts twice
     influence_teacher: float | None  # largest 1; in paper_code mode of the list's sum
     influence_student: float | None

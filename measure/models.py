@@ -101,19 +101,7 @@ class CausalLM:
 
     def chat_prompt(self, message: str) -> str | None:
         """The text up to its reply by the model's own chat template; None without a template."""
-        if self.tokenizer.chat_template is None:
-            return None
-        chat = [{"role": "user", "content": message}]
-        try:
-            text = self.tokenizer.apply_chat_template(
-                chat, tokenize=False, add_generation_prompt=True
-            )
-        except Exception as error:  # what a template raises is up to its author
-            raise BadInput(
-                f"the chat template of {self.card.label!r} failed ({_one_line(error)}): "
-                "give a model whose template takes one message of a user"
-            ) from error
-        return str(text)
+        return chat_prompt(self.tokenizer, message, self.card.label)
 
     def encode(self, text: str, *, specials: bool = True) -> list[int]:
         """Token ids of a raw text with the special tokens the tokenizer adds by itself."""
@@ -286,6 +274,12 @@ def check_device(device: str) -> None:
         ) from error
 
 
+def check_dtype(dtype: str) -> None:
+    """Raises BadInput for a type that weights cannot be held in."""
+    if dtype not in DTYPES:
+        raise BadInput(f"dtype {dtype!r} is unknown: give one of {', '.join(DTYPES)}")
+
+
 def pick_device() -> str:
     """The first GPU if there is one, else the CPU."""
     return "cuda:0" if torch.cuda.is_available() else "cpu"
@@ -303,8 +297,7 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
         BadInput: weights missing or not finite, a tokenizer that does not fit, a head whose
             arithmetic is unknown here, or an unknown architecture.
     """
-    if dtype not in DTYPES:
-        raise BadInput(f"dtype {dtype!r} is unknown: give one of {', '.join(DTYPES)}")
+    check_dtype(dtype)
     safe = _safe_arguments(source)
     tokenizer = _load_tokenizer(source, safe)
     try:
@@ -373,6 +366,26 @@ def _load_tokenizer(source: Source, safe: dict[str, Any]) -> PreTrainedTokenizer
             "give a folder with tokenizer.json"
         )
     return tokenizer
+
+
+def load_tokenizer(source: Source) -> PreTrainedTokenizerFast:
+    """A model's tokenizer without the model."""
+    return _load_tokenizer(source, _safe_arguments(source))
+
+
+def chat_prompt(tokenizer: PreTrainedTokenizerFast, message: str, label: str) -> str | None:
+    """The text up to a reply by a model's chat template; None without a template."""
+    if tokenizer.chat_template is None:
+        return None
+    chat = [{"role": "user", "content": message}]
+    try:
+        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    except Exception as error:  # what a template raises is up to its author
+        raise BadInput(
+            f"the chat template of {label!r} failed ({_one_line(error)}): "
+            "give a model whose template takes one message of a user"
+        ) from error
+    return str(text)
 
 
 def _one_line(error: BaseException, limit: int = 200) -> str:
@@ -488,9 +501,7 @@ def refuse_unlike_base(source: Source, base: Source, texts: Sequence[str]) -> No
             f"base {base.ref!r} has width {base_width:,}, model {source.ref!r} {width:,}: "
             "give the model it was derived from (a stranger goes in --reference)"
         )
-    ours, theirs = (
-        _load_tokenizer(s, _safe_arguments(s))(list(texts))["input_ids"] for s in (source, base)
-    )
+    ours, theirs = (load_tokenizer(s)(list(texts))["input_ids"] for s in (source, base))
     differing = sum(a != b for a, b in zip(ours, theirs, strict=True))  # pyright: ignore[reportArgumentType]
     if differing:
         raise BadInput(

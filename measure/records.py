@@ -29,6 +29,15 @@ from measure.circuit_records import (
     TaskBaseline,
     TaskPrompt,
 )
+from measure.stability_records import (
+    CouplingPoint,
+    Hypothesis,
+    StabilityLimit,
+    StabilityProfile,
+    StabilityRegion,
+    StepBurden,
+    TrajectoryStability,
+)
 
 Site = Literal["A", "B"]
 TauKind = Literal["resultant", "gap", "cv_cos"]
@@ -522,6 +531,13 @@ Record = (
     | RankedStudent
     | PatchedCell
     | NoiseVerdict
+    | StabilityRegion
+    | StabilityLimit
+    | StepBurden
+    | TrajectoryStability
+    | StabilityProfile
+    | CouplingPoint
+    | Hypothesis
 )
 
 TABLE_OF: dict[type, str] = {
@@ -562,6 +578,13 @@ TABLE_OF: dict[type, str] = {
     RankedStudent: "ranked_student",
     PatchedCell: "patched_cell",
     NoiseVerdict: "noise_verdict",
+    StabilityRegion: "stability_region",
+    StabilityLimit: "stability_limit",
+    StepBurden: "step_burden",
+    TrajectoryStability: "trajectory_stability",
+    StabilityProfile: "stability_profile",
+    CouplingPoint: "coupling_point",
+    Hypothesis: "hypothesis",
 }
 
 

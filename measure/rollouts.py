@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from measure import problems
 from measure.errors import BadInput
-from measure.models import CausalLM
+from measure.models import CausalLM, out_of_memory_named
 from measure.problems import Problem, ProblemSet
 from measure.prompts import Progress
 from measure.records import Finish, Rollout
@@ -123,7 +123,8 @@ def measure_unit(
         n_new = sampling.max_new_tokens
         uniforms = np.array([_uniforms(sampling, p.problem_id, s) for p, s in batch])
         limits = [n_new if room is None else max(0, min(n_new, room - len(row))) for row in rows]
-        drawn = sample(model, rows, uniforms, limits, sampling.temperature, sampling.top_p)
+        with out_of_memory_named(len(batch)):
+            drawn = sample(model, rows, uniforms, limits, sampling.temperature, sampling.top_p)
         for (problem, number), row, (new_ids, is_ended), limit in zip(
             batch, rows, drawn, limits, strict=True
         ):

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from measure import problems, rollouts, sentences
-from measure.models import CausalLM
+from measure.models import CausalLM, out_of_memory_named
 from measure.prompts import Progress
 from measure.records import Rollout, SentenceScore
 from measure.request import Measurement
@@ -76,19 +76,20 @@ def measure_unit(
 ) -> Iterator[SentenceScore]:
     """The scores of one chunk of rollouts; long ones go through the model together."""
     first, last = (int(part) for part in unit.removeprefix("rollouts-").split("-"))
-    encoded = [_Encoded.of(model, r, texts.plain_prompt) for r in texts.rollouts[first : last + 1]]
+    encoded = [Encoded.of(model, r, texts.plain_prompt) for r in texts.rollouts[first : last + 1]]
     encoded.sort(key=lambda one: len(one.ids))
     for start in range(0, len(encoded), batch_size):
         batch = encoded[start : start + batch_size]
         fitting = [one for one in batch if one.fits]
-        found = iter(token_logprobs(model, [(one.ids, one.positions) for one in fitting]))
+        with out_of_memory_named(len(batch)):
+            found = iter(token_logprobs(model, [(one.ids, one.positions) for one in fitting]))
         for one in batch:
             yield from one.records(next(found) if one.fits else None)
         progress(len(batch))
 
 
 @dataclass(frozen=True, slots=True)
-class _Encoded:
+class Encoded:
     """A rollout as a model's tokens."""
 
     rollout: Rollout
@@ -98,7 +99,8 @@ class _Encoded:
     max_tokens: int | None
 
     @classmethod
-    def of(cls, model: CausalLM, rollout: Rollout, plain: str) -> _Encoded:
+    def of(cls, model: CausalLM, rollout: Rollout, plain: str) -> Encoded:
+        """A model's prompt and the completion, byte for byte."""
         prompt, specials = rollouts.prompt_text(model, rollout.problem, plain)
         ids, starts = model.encode_with_starts(prompt + rollout.text, specials=specials)
         where = [p for p, start in enumerate(starts) if p > 0 and start >= len(prompt)]
@@ -107,6 +109,7 @@ class _Encoded:
 
     @property
     def fits(self) -> bool:
+        """Whether the model's positions reach its end."""
         return self.max_tokens is None or len(self.ids) <= self.max_tokens
 
     def records(self, logprobs: NDArray[np.float64] | None) -> Iterator[SentenceScore]:

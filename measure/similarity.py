@@ -80,8 +80,8 @@ def similarity(
 ) -> Similarity:
     """Of a teacher (first of each pair) and a student that read the same tokens.
 
-    `has_bos`: the tokenizer puts one before the text. `why_other_basis`: why the student's residual
-    directions are not the teacher's, None where it was initialised from it.
+    `has_bos`: the tokenizer puts one, or a [CLS], before the text. `why_other_basis`: why the
+    student's residual directions are not the teacher's, None where it was initialised from it.
 
     Raises:
         BadInput: other prompts, or of another length, or shorter than two tokens.

@@ -10,7 +10,7 @@ import pytest
 import streamlit as st
 
 from tests.dashboard.ablations import add_ablations
-from tests.dashboard.traces import add_traces
+from tests.dashboard.traces import add_rankings, add_traces
 from warehouse.lake import Lake, Location
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
@@ -64,10 +64,11 @@ def add_pair(filled: Lake) -> Callable[[str, Sequence[float]], None]:
 
 @pytest.fixture(scope="session")
 def traced_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose lake holds two traced pairs, see `traces`; no test writes to it."""
+    """A home whose lake holds two traced and ranked pairs, see `traces`; no test writes to it."""
     made = tmp_path_factory.mktemp("traced")
     with Lake.open(Location.from_env({"CICATRIX_HOME": str(made)})) as lake:
         add_traces(lake)
+        add_rankings(lake)
     return made
 
 

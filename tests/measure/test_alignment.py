@@ -130,6 +130,19 @@ def test_draws_are_what_the_drawn_prompts_give_when_measured(mode, why):
             assert draw == pytest.approx(row.alignment, abs=1e-5)
 
 
+def test_mlps_show_their_best_order_beside_eq_6():
+    teacher, student = model(3, 2, 20, seed=25), model(2, 2, 20, seed=26)
+    similar = alike(teacher, student)
+    aligned = align(teacher[0], student[0], similar, 0)
+    of_mlps = [m for m in aligned.matches if (m.kind, m.matching) == ("mlp", "soft")]
+    assert len(of_mlps) == 6  # each of three with both of two
+    for m in of_mlps:
+        at = int(m.component_teacher[1:3]), int(m.component_student[1:3])  # the layers
+        assert m.similarity == similar.mlps[at]
+        assert m.similarity_reordered == similar.mlps_reordered[at] >= m.similarity
+    assert {m.similarity_reordered for m in aligned.matches if m.kind == "head"} == {None}
+
+
 def test_intervals_hold_the_number_and_narrow_with_prompts():
     widths = []
     for n in (20, 320):
@@ -171,6 +184,27 @@ def test_the_public_codes_mode_is_one_row_and_follows_its_list():
     assert row.alignment == pytest.approx(expected / row.n_pairs)
     assert row.ci_low_gain is None
     assert row.gain == pytest.approx(row.alignment - row.null_alignment)
+
+
+def test_the_public_codes_mode_counts_what_helps_by_being_gone_as_what_costs():
+    """A head whose ablation adds 2 logits weighs as one that takes 2; ours gives it 0."""
+    teacher, student = model(2, 2, 20, seed=23), model(2, 2, 20, seed=24)
+    effects = np.array([2.0, -2.0, 1.0, 1.0, 1.0, 1.0])  # heads 0.0 and 0.1 first
+    sweep = student[0]
+    given = Sweep(
+        sweep.components, sweep.is_head, sweep.ld_clean, sweep.ld_clean - effects[:, None]
+    )
+    of = {
+        mode: {
+            m.component_student: m.influence_student
+            for m in align(teacher[0], given, alike(teacher, student, mode=mode), 0).matches
+            if m.matching == matching
+        }
+        for mode, matching in (("paper_code", "greedy"), ("ours", "hungarian"))
+    }
+    assert of["paper_code"]["L00.H00"] == pytest.approx(of["paper_code"]["L00.H01"])
+    assert of["paper_code"]["L00.H00"] == pytest.approx(2 * of["paper_code"]["L01.H00"])
+    assert of["ours"]["L00.H01"] == 0
 
 
 # --- refusals -----------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Verdicts on distilled circuits, fed with what Haskins & Adams published in Tables 2 to 5."""
 
-import numpy as np
 import pytest
 
 from measure import published
@@ -217,8 +216,8 @@ def test_spearman_by_hand():
     assert spearman([1, 2, 3], [20, 10, 30]) == pytest.approx(0.5)
     assert spearman([1, 5, 9], [2, 3, 100]) == pytest.approx(1)
     assert spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
-    # Ranks 1.5, 1.5, 3 and 1, 2, 3: covariance 1.5, squares 1.5 and 2.
-    assert spearman([7, 7, 9], [1, 2, 3]) == pytest.approx(1.5 / 3**0.5)
+    # Ranks 1, 2.5, 2.5, 4 and 1, 2, 3, 4: products 4.5, squares 4.5 and 5.
+    assert spearman([6, 7, 7, 9], [1, 2, 3, 4]) == pytest.approx(4.5 / (4.5 * 5) ** 0.5)
 
 
 def test_spearman_of_a_constant_or_of_nothing_is_unknown():

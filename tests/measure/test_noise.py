@@ -163,6 +163,8 @@ def test_patterns_and_outputs_are_those_of_the_noisy_run(model_folder):
 
 def test_relative_noise_is_as_large_as_what_it_is_added_to(model_folder):
     model = loaded(model_folder())
+    with torch.no_grad():  # the first two heads share values, and are now louder than the others
+        model.decoder.layers[0].self_attn.v_proj.weight[:4] *= 10
     task = answered(model, n=40)
     ids = torch.from_numpy(task.clean)
     blocks = NoisyBlocks(model, ids)

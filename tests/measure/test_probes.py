@@ -31,11 +31,13 @@ def test_a_label_that_stands_there_is_read_and_one_that_does_not_is_not():
     assert found.baseline == 1 / 4
     assert found.value.shape == found.control.shape == (2, 5)
     np.testing.assert_array_equal(found.value[0], 1)
-    # Chance of 5 seeds' held-out prompts; they overlap, so that four standard errors are of one's.
+    # Four standard errors of one seed's held-out prompts: those of five overlap.
     error = 4 * np.sqrt(0.25 * 0.75 / found.n_test)
-    for chance in (found.value[1], *found.control):
+    for chance in (found.value[1], found.control[1]):
         assert abs(chance.mean() - 0.25) < error
         assert chance.std() > 0  # seeds differ
+    # A control on four clusters names each of them as a whole, by chance right: 5 x 4 of them.
+    assert abs(found.control[0].mean() - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 20)
 
 
 def test_what_is_among_several_is_read_and_what_has_nothing_to_do_with_it_is_not():

@@ -158,6 +158,18 @@ def test_the_indirect_object_is_the_one_who_does_not_give():
     assert _at(WORDS, found.clean[0], found.roles["place"]) in task_words.PLACES
 
 
+def test_prompts_whose_roles_stand_elsewhere_do_not_go_together(monkeypatch: pytest.MonkeyPatch):
+    """Of two templates with equally many words, names one word apart, a set keeps one."""
+    told = "{name_1} and {name_2} %s the {place} , {giver} gave the {thing} to"
+    templates = (f"When {told % 'in'}", told % "passed through")
+    monkeypatch.setattr(task_words, "GIVING", templates)
+    found = tasks.task_set(WORDS, "indirect-objects", 40, 0)
+    assert found.n_drawn > 40
+    for row in found.clean:
+        names = [_at(WORDS, row, found.roles[role]) for role in ("name_1", "name_2", "giver")]
+        assert set(names) <= set(task_words.NAMES)
+
+
 def test_facts_are_asked_once_and_their_foils_never():
     known = {
         (relation, pair.split()[0]): pair.split()[1]

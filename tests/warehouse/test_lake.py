@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
+import provenance_rows
 import pytest
+import stability_rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from making import (
@@ -28,7 +30,6 @@ from making import (
     weight_row,
     winner_gap_rows,
 )
-from provenance_rows import one_of_each_broken
 
 from warehouse import attach, checks, read, relations
 from warehouse.lake import Lake, LakeError, Location, connect, create, schema_version
@@ -452,7 +453,10 @@ def test_every_check_finds_what_it_is_for(lake, location):
         "weight_lineage_pair": [lineage_pair_row(2)],
     }
     add_unit(lake, "l", "lineage", {"derivative": "good", "base": "b"}, weights)
-    add_unit(lake, "r", "rollout", {"model": "good"}, one_of_each_broken())
+    broken = {**provenance_rows.one_of_each_broken(), **stability_rows.one_of_each_broken()}
+    add_unit(lake, "r", "rollout", {"model": "good"}, broken)
+    options = '{"inputs":{"region":"b","limits":"b"}}'  # calibrated on itself
+    lake.plan(measurement("b", "step_burden", 1, options=options), {"model": "good"})
     raw = lake._connection
     record = "'P', 'c', 'A', 1, "
     raw.execute(f"insert into structural_tau values ('s-good', 1, 5, {record} 1.5, 0.5, null)")

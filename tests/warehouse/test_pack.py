@@ -7,9 +7,11 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+import provenance_rows
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import stability_rows
 from making import (
     add_distances,
     add_structural,
@@ -28,7 +30,6 @@ from making import (
     winner_gap_rows,
 )
 from polars.testing import assert_frame_equal
-from provenance_rows import one_of_each
 
 from warehouse import checks, pack, read
 from warehouse.attach import connect, schema_version
@@ -113,7 +114,8 @@ def fill(lake: Lake) -> None:
     tables = {"weight_lineage_pair": [lineage_pair_row(1)]}
     tables["weight_lineage"] = [weight_row(0, "q", cosine=2 / 3), weight_row(None, "embed")]
     add_unit(lake, "l", "lineage", {"base": "base", "derivative": "child"}, tables)
-    add_unit(lake, "r", "rollout", {"model": "child"}, one_of_each())
+    texts = {**provenance_rows.one_of_each(), **stability_rows.one_of_each()}
+    add_unit(lake, "r", "rollout", {"model": "child"}, texts)
     lake.add_comparisons([comparison("child", "base", "an-earlier-base")])
     lake.add_comparisons([comparison("child", "base", "base"), comparison("child", "teacher", "t")])
     lake.add_organisms([organism("child"), organism("base", base_id=None, is_distilled=False)])
@@ -147,8 +149,9 @@ def rewritten(path: Path, change, notes: dict[bytes, bytes] | None = None) -> No
 def test_what_is_packed_is_what_is_taken(source, path, lake):
     taken = pack.take_pack(lake, path)
     # Records: 4 + 3 tau, 1 + 3 templates, 1 distance, 1 winner gap of 2 prompts, 1 stiffness,
-    # 1 curvature of 2 prompts, 1 lineage of 2 weights, 1 row of each of 8 tables of provenance.
-    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (9, 0, 30)
+    # 1 curvature of 2 prompts, 1 lineage of 2 weights, 1 row of each of 8 tables of provenance,
+    # 9 of stability: 2 limits, 2 steps, 1 of each of 5 more.
+    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (9, 0, 39)
     complete = {"s-base", "s-child", "t-base", "t-child", "d", "w", "f", "l", "r"}
     for table in (*(t.name for t in TABLES.values() if t.is_record), "organism", "model"):
         theirs = rows_of(lake, table)
@@ -204,7 +207,7 @@ def test_what_the_lake_knows_stays_as_it_is(path, lake):
     lake.append_unit("s-base", "seed-0", rows, 1.0)
     taken = pack.take_pack(lake, path)
     # Without the 4 records of s-base.
-    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (8, 1, 26)
+    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (8, 1, 35)
     kept = read.table("structural_tau", lake.location, measurement_id="s-base")
     assert kept["tau"].to_list() == [0.125]
     assert lake.units_done("s-base") == {"seed-0"} and not lake.is_complete("s-base")

@@ -139,6 +139,7 @@ create table alignment (
     ci_high_gain double,
     chance_similarity_heads double,
     chance_similarity_mlps double,
+    chance_similarity_mlps_reordered double,
     mlp_method varchar,
     mlp_reason varchar,
     reason varchar
@@ -152,6 +153,7 @@ create table component_match (
     component_teacher varchar not null,
     component_student varchar not null,
     similarity double not null,
+    similarity_reordered double,
     weight double not null,
     influence_teacher double,
     influence_student double,
