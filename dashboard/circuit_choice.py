@@ -117,13 +117,15 @@ def choose(found: pl.DataFrame) -> Chosen:
             if asked.keys() >= set(_COMPONENT):
                 st.session_state[CHOSEN] = f"{asked['of']}/{asked['component']}"
     rows = found.to_dicts()
-    of_models = {_models(row): row for row in reversed(rows)}
-    address.keep_to("models", list(of_models := dict(reversed(of_models.items()))))
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    of_models = {_models(row): row for row in rows}
+    address.keep_to("models", list(of_models))
+    left, right = st.columns(2)  # one above the other on a phone
+    with left:
         models = st.selectbox(
             "Teacher and student", of_models, key="models", persist_state="page",
             format_func=lambda key: _name(of_models[key]),
         )  # fmt: skip
+    with right:
         tasks = {_task(row): row for row in rows if _models(row) == models}
         address.keep_to("on_task", list(tasks))
         names = [row["task"] for row in tasks.values()]

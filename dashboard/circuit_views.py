@@ -22,17 +22,10 @@ def components(chosen: Chosen) -> None:
     effects = {model.whose: model.effects for model in chosen.models}
     every = pl.concat(effects.values())
     can_all = not any(model.row["reason"] for model in chosen.models)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        shade = st.segmented_control(
-            "Colour", list(component_charts.SHADES), default="influence" if can_all else "effect",
-            required=True, key="colour", bind="query-params",
-        )  # fmt: skip
-        matching = MATCHINGS[0]
-        if chosen.verdict is not None:
-            matching = st.segmented_control(
-                "Matching", MATCHINGS, default=matching, required=True, key="matching",
-                bind="query-params",
-            )  # fmt: skip
+    shade = st.segmented_control(
+        "Colour", list(component_charts.SHADES), default="influence" if can_all else "effect",
+        required=True, key="colour", bind="query-params",
+    )  # fmt: skip
     ends = component_charts.scale_of(every, shade)
     for place, model in zip(st.columns(len(chosen.models)), chosen.models, strict=True):
         with place:
@@ -43,7 +36,7 @@ def components(chosen: Chosen) -> None:
         + ("" if shade == "effect" else " A component that harms has influence and drop 0.")
     )
     if len(chosen.models) == 2:
-        _matches(chosen, matching, effects)
+        _matches(chosen, effects)
     _one_component(chosen, effects)
     st.subheader("The numbers")
     tables.show(every, headings.COMPONENTS)
@@ -61,7 +54,8 @@ def _map(model: Model, effects: pl.DataFrame, shade: str, ends: tuple[float, flo
         if found := live.clicked(key, component_charts.MARKED):
             st.session_state[CHOSEN] = f"{model.whose}/{found['component']}"
 
-    chart = component_charts.heat_map(effects, shade, ends, title)
+    note = "; cannot do the task: raw effects only" if model.row["reason"] else ""
+    chart = component_charts.heat_map(effects, shade, ends, title, note)
     live.draw_to_click(chart, key, component_charts.MARKED, then)
     if model.row["reason"] and shade != "effect":
         st.caption(
@@ -70,18 +64,22 @@ def _map(model: Model, effects: pl.DataFrame, shade: str, ends: tuple[float, flo
         )
 
 
-def _matches(chosen: Chosen, matching: str, effects: dict[str, pl.DataFrame]) -> None:
-    found = chosen.matches(matching)
+def _matches(chosen: Chosen, effects: dict[str, pl.DataFrame]) -> None:
     st.subheader("Which components are alike, and do they matter alike?")
-    if found.is_empty():
-        aligned = chosen.paper_variant()
+    aligned = chosen.paper_variant()
+    if aligned is None or aligned["reason"]:
         reason = (aligned or {}).get("reason") or "no alignment was recorded"
         st.markdown(f"Not matched: {escaped(reason)}.")
         return
+    matching = st.segmented_control(
+        "Matching", MATCHINGS, default=MATCHINGS[0], required=True, key="matching",
+        bind="query-params",
+    )  # fmt: skip
+    found = chosen.matches(matching)
     live.draw(component_charts.links(found, effects["teacher"], effects["student"]))
     drawn = component_charts.most(found, "weight").height
     st.caption(
-        f"{matching}: {MATCHED[matching]}. {count(found.height, 'match')[:-1]}es; the more either "
+        f"{matching}: {MATCHED[matching]}. {found.height:,} matched pairs; the more either "
         "matters, the stronger its line, the larger its dot. ● head, ■ MLP, numbered layer.head. "
         "Similarity of heads is the cosine of their mean attention patterns, which is high "
         "between unrelated heads too: see Alignment."
@@ -116,8 +114,6 @@ def _one_component(chosen: Chosen, effects: dict[str, pl.DataFrame]) -> None:
         format_func=lambda key: _component_name(*options[key]),
     )  # fmt: skip
     model, row = options[key]
-    whose, _, component = key.partition("/")
-    st.query_params["of"], st.query_params["component"] = whose, component
     rows = mart(
         "component_prompt",
         model_id=model.row["model_id"],

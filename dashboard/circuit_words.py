@@ -29,7 +29,8 @@ def kept(aligned: Row | None, verdict: Row, now: datetime | None = None) -> str:
     start = f"**{student}** beside {teacher} on {task}: "
     if aligned is None or aligned["alignment"] is None:
         reason = (aligned or {}).get("reason") or "no alignment was recorded"
-        return f"{start}not aligned, {escaped(reason)}. {_drops(verdict)}; {age}."
+        n = f"n = {count(aligned['n_prompts'], 'prompt')}; " if aligned else ""
+        return f"{start}not aligned ({escaped(reason)}). {_drops(verdict)}. {n}{age}."
     null = f"{number(aligned['null_alignment'])} ({number(aligned['null_low'])} to "
     null += f"{number(aligned['null_high'])})"
     is_above = aligned["alignment"] > aligned["null_high"]
@@ -47,14 +48,17 @@ def kept(aligned: Row | None, verdict: Row, now: datetime | None = None) -> str:
 
 
 def _drops(verdict: Row) -> str:
-    ours, theirs = (
-        with_interval(verdict, f"mean_drop_{whose}") for whose in ("student", "teacher")
-    )
-    if verdict["mean_drop_student"] is None and verdict["mean_drop_teacher"] is None:
-        return "What it loses without one component is not known"
+    known = {
+        whose: with_interval(verdict, f"mean_drop_{whose}")
+        for whose in ("student", "teacher")
+        if verdict[f"mean_drop_{whose}"] is not None
+    }
+    said = [f"the {whose} {drop} %" for whose, drop in known.items()]
+    said += [f"of the {w} that is not known" for w in ("student", "teacher") if w not in known]
+    if not known:
+        return "What either loses without one component is not known"
     return (
-        f"Without one component the student loses {ours} % of its logit difference in the mean, "
-        f"the teacher {theirs} %"
+        f"Of the logit difference the loss of one component costs, in the mean, {', '.join(said)}"
     )
 
 

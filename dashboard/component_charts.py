@@ -35,7 +35,9 @@ def scale_of(effects: pl.DataFrame, shade: str) -> tuple[float, float]:
     return (-largest if has_sign else 0.0, largest)
 
 
-def heat_map(effects: pl.DataFrame, shade: str, ends: tuple[float, float], name: str) -> alt.Chart:
+def heat_map(
+    effects: pl.DataFrame, shade: str, ends: tuple[float, float], name: str, note: str = ""
+) -> alt.LayerChart:
     """Layers by heads, the MLP a column of its own; in a circuit: ringed; not known: grey.
 
     `effects` are rows of the mart `component_effect` of one model on one task.
@@ -108,11 +110,11 @@ def heat_map(effects: pl.DataFrame, shade: str, ends: tuple[float, float], name:
         .mark_point(shape="circle", size=45, fill="#fff", stroke="#000", strokeWidth=1.2, opacity=1)
         .encode(x, y, tooltip=tip),
     )
-    chart = cast(alt.Chart, alt.layer(*layers))
+    chart = cast(alt.LayerChart, alt.layer(*layers))
     return chart.properties(
         height=_height(n_layers + 1),
         width="container",
-        title=alt.Title(name, subtitle=_subtitle(effects)),
+        title=alt.Title(name, subtitle=_subtitle(effects) + note),
     )
 
 

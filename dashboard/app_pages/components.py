@@ -54,8 +54,8 @@ def main() -> None:
     answer.markdown(said, help=f"Measured {instant(chosen.measured_at())}")
     for model in chosen.models:
         answer.markdown(f"{model.whose.capitalize()}: {task_chip(model.row)}")
-    address.write(address_of(chosen), ADDRESS)
     VIEWS[view](chosen)
+    address.write(address_of(chosen), ADDRESS)
     live.copy_link()
     with st.expander("How this is measured"):
         st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))

@@ -23,13 +23,18 @@ N_PROMPTS = 4
 
 def add_ablations(lake: Lake) -> None:
     """Two pairs on two tasks, the second refused, and a model without a student."""
-    for name, n_params in ((TEACHER, 2000), (STUDENT, 1000), (ALONE, 1000)):
-        lake.add_models([_model(name, n_params)])
+    add_models(lake)
     for task in ("numerals", "words"):
         for model in (TEACHER, STUDENT):
             add_model(lake, model, task, can=(model, task) != (STUDENT, "words"))
         add_pair(lake, task, is_aligned=task == "numerals")
     add_model(lake, ALONE, "numerals", sha="other", like=STUDENT)
+
+
+def add_models(lake: Lake) -> None:
+    """The cards of all three."""
+    for name, n_params in ((TEACHER, 2000), (STUDENT, 1000), (ALONE, 1000)):
+        lake.add_models([_model(name, n_params)])
 
 
 def add_model(

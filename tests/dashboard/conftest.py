@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import streamlit as st
 
+from tests.dashboard.ablations import add_ablations
 from tests.dashboard.traces import add_rankings, add_traces
 from warehouse.lake import Lake, Location
 
@@ -76,6 +77,22 @@ def traced(home: Path, traced_home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """Two traced pairs and nothing else, to read only."""
     assert home != traced_home
     monkeypatch.setenv("CICATRIX_HOME", str(traced_home))
+
+
+@pytest.fixture(scope="session")
+def ablated_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose lake holds ablated models, see `ablations`; no test writes to it."""
+    made = tmp_path_factory.mktemp("ablated")
+    with Lake.open(Location.from_env({"CICATRIX_HOME": str(made)})) as lake:
+        add_ablations(lake)
+    return made
+
+
+@pytest.fixture
+def ablated(home: Path, ablated_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ablated models and nothing else, to read only."""
+    assert home != ablated_home
+    monkeypatch.setenv("CICATRIX_HOME", str(ablated_home))
 
 
 @pytest.fixture

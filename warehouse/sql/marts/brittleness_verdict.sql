@@ -5,10 +5,10 @@
 -- task: name of the prompts
 -- student_prompts_sha256: of the student's prompts; other than the teacher's where the tokenizers differ
 -- mean_drop_teacher: the teacher's mean drop, %; intervals here are over components
--- ci_low_mean_drop_teacher: 2.5 % of 10,000 resamples of its components
+-- ci_low_mean_drop_teacher: 2.5 % of 10,000 resamples of the components
 -- ci_high_mean_drop_teacher: 97.5 %
 -- mean_drop_student: the student's mean drop, %
--- ci_low_mean_drop_student: 2.5 % of 10,000 resamples of its components
+-- ci_low_mean_drop_student: 2.5 % of 10,000 resamples of the components
 -- ci_high_mean_drop_student: 97.5 %
 -- control_difference_pct: the student's mean drop less that of a model of its size, points; null without one
 -- ci_low_control_difference_pct: 2.5 % of 10,000 resamples of the components
