@@ -106,8 +106,20 @@ def _show(found: dict[str, Any]) -> None:
         f"unchecked); beta {number(found['beta'])} ({found['beta_source']}), least kappa "
         f"{number(found['least_kappa'])}"
     )
+    if left_out := _left_out(found):
+        _say(f"left out: {left_out}")
     _say(f"teacher patterns: {found['transfer']} ({found['transfer_reasons']})")
     _say(f"right answers: {found['correctness']} ({found['correctness_reasons']})")
+
+
+def _left_out(found: dict[str, Any]) -> str:
+    """What no statistic counts, marks of reasoning apart."""
+    kinds = {
+        "n_empty": "rollouts without a sentence",
+        "n_unscored": "sentences without a token in some model or beyond its positions",
+        "n_repeats": "sentences that repeat the one before",
+    }
+    return ", ".join(f"{found[name]} {what}" for name, what in kinds.items() if found[name])
 
 
 def _show_ranking(ranking: list[dict[str, Any]]) -> None:
