@@ -1,6 +1,7 @@
 """What `cicatrix trace` does around the flow: estimate, run, tell."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -103,11 +104,24 @@ def _show(found: dict[str, Any]) -> None:
     _say(
         f"n: {found['n_sentences']} sentences of {found['n_rollouts']} rollouts "
         f"({found['n_correct']} right, {found['n_incorrect']} wrong, {found['n_unchecked']} "
-        f"unchecked); beta {number(found['beta'])} ({found['beta_source']}), least kappa "
-        f"{number(found['least_kappa'])}"
+        f"unchecked); beta {number(found['beta'])} ({found['beta_source']}); kappa with labels at "
+        f"other thresholds, the least, {number(found['least_kappa'])}, by the other length rule "
+        f"{number(found['own_token_kappa'])}; {found['n_masked']} are Shared by alpha alone"
     )
+    if left_out := _left_out(found):
+        _say(f"left out: {left_out}")
     _say(f"teacher patterns: {found['transfer']} ({found['transfer_reasons']})")
     _say(f"right answers: {found['correctness']} ({found['correctness_reasons']})")
+
+
+def _left_out(found: dict[str, Any]) -> str:
+    """What no statistic counts, marks of reasoning apart."""
+    kinds = {
+        "n_empty": "rollouts without a sentence",
+        "n_unscored": "sentences without a token in some model or beyond its positions",
+        "n_repeats": "sentences that repeat the one before",
+    }
+    return ", ".join(f"{found[name]} {what}" for name, what in kinds.items() if found[name])
 
 
 def _show_ranking(ranking: list[dict[str, Any]]) -> None:
@@ -128,7 +142,13 @@ def _show_ranking(ranking: list[dict[str, Any]]) -> None:
     console().print(table)
     first = ranking[0]
     names = ", ".join(row["teacher"] for row in ranking if row["is_attributed"])
-    said = f"{first['attribution']}{f' ({names})' if names else ''}: {first['attribution_reasons']}"
+    called = {row["role"]: row["teacher"] for row in ranking}
+    reasons = re.sub(
+        r"\bteacher(?:-\d+)?\b",
+        lambda role: called.get(role[0], role[0]),
+        first["attribution_reasons"],
+    )
+    said = f"{first['attribution']}{f' ({names})' if names else ''}: {reasons}"
     _say(f"capability lineage: {said}")
 
 

@@ -167,6 +167,8 @@ def card(pair: dict[str, Any]) -> None:
             f"α {number(pair['alpha'])}",
             f"β {number(pair['beta'])} ({BETA[pair['beta_source']]})",
             _stability(pair),
+            f"κ by the other count of tokens {number(pair['own_token_kappa'])}",
+            *_left_out(pair),
             escaped(pair["prompt_set"]),
             f"measured {instant(pair['measured_at'])}",
         ]
@@ -179,6 +181,17 @@ def verdict(pair: dict[str, Any], of: Literal["transfer", "correctness"]) -> str
     what = {"transfer": "teacher", "correctness": "right answers"}[of]
     reasons = escaped(pair[f"{of}_reasons"])
     return f":{tone}-badge[:material/{icon}: {what}: {pair[of]}] :small[{reasons}]"
+
+
+def _left_out(pair: dict[str, Any]) -> list[str]:
+    """What no statistic counts, where there is any."""
+    kinds = {
+        "n_empty": "empty rollout",
+        "n_unscored": "sentence without a token in some model or beyond its positions",
+        "n_repeats": "repeated sentence",
+    }
+    found = [count(pair[name], noun) for name, noun in kinds.items() if pair[name]]
+    return [f"left out: {', '.join(found)}"] if found else []
 
 
 def _stability(pair: dict[str, Any]) -> str:

@@ -65,6 +65,8 @@ def test_the_breakdown_has_a_row_a_pair_and_label_with_null_and_wrong_teacher(tr
         text
     )
     assert "β 0.150 (found from the sentences) · least κ 0.500 (**unstable**" in text
+    assert "κ by the other count of tokens 1.00" in text
+    assert "left out: 1 empty rollout, 2 repeated sentences" in text
     # 4 + 2 + 700 sentences with a label; marks of reasoning have none.
     assert "706 sentences of 3 rollouts (1 right, 1 wrong, 1 unchecked)" in text
 

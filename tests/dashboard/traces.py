@@ -235,9 +235,10 @@ def _summary(
     return {
         "alpha": 0.1, "beta": 0.15, "beta_source": "adaptive", "length_rule": "student",
         "n_rollouts": len(rollouts), "n_correct": outcomes.count(True),
-        "n_incorrect": outcomes.count(False), "n_unchecked": outcomes.count(None), "n_empty": 0,
+        "n_incorrect": outcomes.count(False), "n_unchecked": outcomes.count(None),
+        "n_empty": int(has_control),
         "n_sentences": n_sentences, "n_special": len(sentences) - n_sentences,
-        "n_repeats": 0, "n_unscored": 0,
+        "n_repeats": 2 * has_control, "n_unscored": 0,
         "teacher_minus_null": 0.5, "ci_low_teacher_minus_null": 0.25,
         "ci_high_teacher_minus_null": 0.75,
         "teacher_minus_control": 0.625 if has_control else None,

@@ -94,7 +94,7 @@ def test_the_command_finds_the_teacher(there, traced):
     told = traced[1]
     assert "13 problems, 1 without an answer to compare with" in told
     assert "left out: 1 lines, such as" in told and "line 14: no JSON" in told
-    assert "teacher patterns: TRANSFERS" in told
+    assert "teacher patterns: TRANSFERS" in told and "by the other length rule" in told
     row = read.mart("provenance").row(0, named=True)
     assert row["n_rollouts"] == 26 and row["n_unchecked"] == 2
     assert (row["distilled"], row["student"]) == ("qwen2-distilled", "qwen2-base")
@@ -102,7 +102,7 @@ def test_the_command_finds_the_teacher(there, traced):
     assert row["null_share"] < 0.2
     assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
     # The true teacher is named, the one with the other manner is not.
-    assert "capability lineage: ATTRIBUTED (teacher-forward)" in told
+    assert "capability lineage: ATTRIBUTED (teacher-forward): teacher-forward shares 0.9" in told
     first, second = read.mart("teacher_attribution").sort("rank").iter_rows(named=True)
     assert (first["teacher"], first["is_attributed"]) == ("teacher-forward", True)
     assert (second["teacher"], second["is_attributed"]) == ("teacher-gains-first", False)
