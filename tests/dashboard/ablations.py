@@ -204,6 +204,7 @@ def _alignment(mode: str, norm: str, matching: str, *, is_aligned: bool) -> dict
         "gain": known(0.25), "ci_low_gain": known(0.2) if is_ours else None,
         "ci_high_gain": known(0.3) if is_ours else None, "chance_similarity_heads": known(0.7),
         "chance_similarity_mlps": known(0.0625) if is_ours else None,
+        "chance_similarity_mlps_reordered": None,
         "mlp_method": "eigenvectors" if is_aligned else None,
         "mlp_reason": "the student was initialised from the teacher" if is_aligned else None,
         "reason": None if is_aligned else f"student: {CANNOT}",
@@ -218,6 +219,7 @@ def _match(
         "mode": "ours", "matching": matching,
         "kind": "mlp" if teacher.endswith("mlp") else "head", "component_teacher": teacher,
         "component_student": student, "similarity": alike, "weight": weight,
+        "similarity_reordered": None,
         "influence_teacher": theirs, "influence_student": ours,
         "abs_delta_influence": abs(theirs - ours), "resample_share": 1.0,
     }  # fmt: skip
