@@ -11,10 +11,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from warehouse import fences
@@ -44,6 +44,7 @@ POSTGRES_PORT = 5432
 _AS_TEXT = re.compile(
     r"\b(INTERVAL|UNION|VARIANT|BIGNUM|BIT|BLOB|GEOMETRY|MAP|STRUCT|TIME WITH TIME ZONE)\b"
 )
+_PLAN_WIDTH = 160
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # of the years 1 and 9999, from 1970-01-01
 
 
@@ -230,8 +231,28 @@ _BOUND = "from query($1) limit $2"
 
 
 def _plan(connection: "duckdb.DuckDBPyConnection", asked: Statement) -> "pa.Table":
-    sql = f"explain select * {_BOUND}"
-    return connection.execute(sql, [asked.sql, asked.rows]).to_arrow_table()
+    """A line a step, those it takes its rows from below it and further in; nothing is run."""
+    import pyarrow as pa
+
+    sql = f"explain (format json) select * {_BOUND}"
+    found = connection.execute(sql, [asked.sql, asked.rows]).fetchone()
+    steps = json.loads(found[1]) if found else []
+    lines = [line for step in steps for line in _plan_lines(step, 0)]
+    return pa.table({"plan": lines[: asked.rows]})
+
+
+def _plan_lines(step: dict[str, Any], depth: int) -> Iterator[str]:
+    facts = dict(step.get("extra_info", {}))
+    rows = facts.pop("Estimated Cardinality", None)
+    said = [
+        f"{name} {', '.join(value) if isinstance(value, list) else value}".replace("\n", ", ")
+        for name, value in facts.items()
+    ]
+    estimate = f" (~{int(rows):,} rows)" if rows else ""
+    line = f"{'  ' * depth}{str(step.get('name', '')).strip()}{estimate}: {'; '.join(said)}"
+    yield line.removesuffix(": ") if len(line) <= _PLAN_WIDTH else line[: _PLAN_WIDTH - 3] + "..."
+    for child in step.get("children", []):
+        yield from _plan_lines(child, depth + 1)
 
 
 def _rows(connection: "duckdb.DuckDBPyConnection", asked: Statement) -> "pa.Table":
