@@ -11,7 +11,7 @@ from warehouse import workbench
 from warehouse.lake import LakeError, Location
 from warehouse.workbench import Answer, Question
 
-LIMITS = workbench.Limits(rows=10_000, wall_s=30.0)
+LIMITS = workbench.Limits(rows=10_000, wall_s=30.0, result_bytes=32_000_000)
 MOST_KEPT = 30  # statements of the history
 _KEY = "sql_desk"
 

@@ -30,6 +30,9 @@ ANSWERS = {
         ("36:00:00", "{'a': 1}", "{k=[2]}", "infinity", "(1, x)", "ab", "101")
     ],
     "select 1 as a, 2 as a, interval 1 day as a": [(1, 2, "1 day")],
+    "select interval 1 day as i, timestamp '-infinity' as t, 1::variant as v": [
+        ("1 day", "-infinity", "1")
+    ],
     "select null as x, [1, null] as l, date '9999-12-31' = max(d) as last from "
     "(select date '9999-12-31' as d)": [(None, [1, None], True)],
 }
