@@ -374,7 +374,7 @@ def _sql(given: argparse.Namespace) -> int:
     for fence in answer.missing:
         sys.stderr.write(f"note: {fence}\n")
     if given.explain:
-        sys.stdout.write("\n".join(answer.frame["explain_value"]) + "\n")
+        sys.stdout.write("\n".join(answer.frame["plan"]) + "\n")
         return DONE
     if answer.is_cut:
         sys.stderr.write(f"these are the first {given.rows:,} rows; --rows gives more\n")

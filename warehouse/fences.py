@@ -35,7 +35,10 @@ NO_LANDLOCK = (
     "outside the lake"
 )
 NO_LIMITS = "this system limits neither file size nor memory of a process"
-NO_TCP_RULE = "this kernel's Landlock cannot keep a statement from the network, only DuckDB's does"
+NO_TCP_RULE = (
+    "the kernel does not keep a statement from the network (Linux before 6.7, or a catalog whose "
+    "port stands in a service file), only DuckDB's own settings do"
+)
 
 
 class _Ruleset(ctypes.Structure):

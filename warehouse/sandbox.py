@@ -11,10 +11,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from warehouse import fences
@@ -44,6 +44,8 @@ POSTGRES_PORT = 5432
 _AS_TEXT = re.compile(
     r"\b(INTERVAL|UNION|VARIANT|BIGNUM|BIT|BLOB|GEOMETRY|MAP|STRUCT|TIME WITH TIME ZONE)\b"
 )
+_PLAN_WIDTH = 160  # characters
+TOO_MUCH_MEMORY = "the workbench: the statement needs more memory than it may have; ask for less"
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # of the years 1 and 9999, from 1970-01-01
 
 
@@ -96,18 +98,18 @@ def main() -> int:
     return 0
 
 
-TOO_MUCH_MEMORY = "the workbench: the statement needs more memory than it may have; ask for less"
-
-
 def readable_paths(location: Location, env: Mapping[str, str] = os.environ) -> list[Path]:
     """What the process may read: the lake, and what Python and DuckDB are made of."""
     paths = [*_SYSTEM_PATHS, *filter(None, sys.path), sys.prefix, sys.base_prefix]
     paths += filter(None, env.get("LD_LIBRARY_PATH", "").split(os.pathsep))
     if location.is_postgres:
         paths += [*_POSTGRES_PATHS, *(env[name] for name in _POSTGRES_FILES if env.get(name))]
+        paths += re.findall(r"\b(?:passfile|sslcert|sslkey|sslrootcert)=([^\s&']+)", location.libpq)
     else:
         paths += [location.catalog + end for end in ("", "-wal", "-shm")]
-    if importlib.util.find_spec("duckdb_extension_ducklake") is None:
+    catalog = "postgres_scanner" if location.is_postgres else "sqlite_scanner"
+    wheels = (f"duckdb_extension_{name}" for name in ("ducklake", catalog))
+    if not all(map(importlib.util.find_spec, wheels)):
         paths.append("~/.duckdb/extensions")
     found = [Path(path).expanduser() for path in paths]
     return [*found, location.data_folder] if location.data_folder else found
@@ -230,29 +232,55 @@ _BOUND = "from query($1) limit $2"
 
 
 def _plan(connection: "duckdb.DuckDBPyConnection", asked: Statement) -> "pa.Table":
-    sql = f"explain select * {_BOUND}"
-    return connection.execute(sql, [asked.sql, asked.rows]).to_arrow_table()
+    """A line a step, those it takes its rows from below it and further in; nothing is run."""
+    import pyarrow as pa
+
+    sql = f"explain (format json) select * {_BOUND}"
+    found = connection.execute(sql, [asked.sql, asked.rows]).fetchone()
+    steps = json.loads(found[1]) if found else []
+    lines = [line for step in steps for line in _plan_lines(step, 0)]
+    return pa.table({"plan": lines[: asked.rows]})
+
+
+def _plan_lines(step: dict[str, Any], depth: int) -> Iterator[str]:
+    facts = dict(step.get("extra_info", {}))
+    rows = facts.pop("Estimated Cardinality", None)
+    said = [
+        f"{name} {', '.join(value) if isinstance(value, list) else value}".replace("\n", ", ")
+        for name, value in facts.items()
+    ]
+    estimate = f" (~{int(rows):,} rows)" if rows else ""
+    line = f"{'  ' * depth}{str(step.get('name', '')).strip()}{estimate}: {'; '.join(said)}"
+    yield line.removesuffix(": ") if len(line) <= _PLAN_WIDTH else line[: _PLAN_WIDTH - 3] + "..."
+    for child in step.get("children", []):
+        yield from _plan_lines(child, depth + 1)
 
 
 def _rows(connection: "duckdb.DuckDBPyConnection", asked: Statement) -> "pa.Table":
-    """The rows, and one more when there are more."""
+    """The rows, and one more when there are more; as text what is not carried otherwise."""
     values = [asked.sql, asked.rows + 1]
     result = connection.execute(f"select * {_BOUND}", values)
-    types = [str(column[1]) for column in result.description or []]
-    found = result.to_arrow_table()
-    as_text = [
-        _AS_TEXT.search(kind) is not None or _is_beyond_calendar(column)
-        for kind, column in zip(types, found.columns, strict=True)
-    ]
-    if not any(as_text):
-        return found
-    # By place, since a name is a typed text, too.
-    chosen = ", ".join(
-        f"#{place}::varchar" if is_text else f"#{place}"
-        for place, is_text in enumerate(as_text, start=1)
+    types = {str(name): str(kind) for name, kind, *_ in result.description or []}
+    as_text = {name for name, kind in types.items() if _AS_TEXT.search(kind)}
+    found = _chosen(connection, values, types, as_text) if as_text else result.to_arrow_table()
+    beyond = {name for name in types if _is_beyond_calendar(found[name])}
+    return _chosen(connection, values, types, as_text | beyond) if beyond else found
+
+
+def _chosen(
+    connection: "duckdb.DuckDBPyConnection",
+    values: Sequence[object],
+    names: Iterable[str],
+    as_text: set[str],
+) -> "pa.Table":
+    """The rows, some columns as text; chosen by place, since a name is a typed text, too."""
+    names = list(names)
+    columns = ", ".join(
+        f"#{place}::varchar" if name in as_text else f"#{place}"
+        for place, name in enumerate(names, start=1)
     )
-    rows = connection.execute(f"select {chosen} {_BOUND}", values).to_arrow_table()
-    return rows.rename_columns(found.column_names)
+    found = connection.execute(f"select {columns} {_BOUND}", list(values)).to_arrow_table()
+    return found.rename_columns(names)
 
 
 def _is_beyond_calendar(values: "pa.ChunkedArray") -> bool:

@@ -49,6 +49,8 @@ def check(sql: str, connection: duckdb.DuckDBPyConnection) -> None:
         row = connection.execute("select json_serialize_sql(?::varchar)", [sql]).fetchone()
         tree = cast(Node, json.loads(row[0] if row else "{}"))
         _check_tree(tree)
+    except UnicodeEncodeError as error:
+        raise refused("got bytes that are no text; write the statement in UTF-8") from error
     except duckdb.Error as error:
         raise refused(one_line(error)) from error
     except RecursionError as error:

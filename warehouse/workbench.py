@@ -109,6 +109,10 @@ class Question:
         """Time since it was asked, its turn waited for among it."""
         return time.monotonic() - self._started
 
+    def wait(self, seconds: float) -> bool:
+        """Wait for so long at most; whether it is done."""
+        return self._done.wait(seconds)
+
     def answer(self) -> Answer:
         """Wait for the answer; a LakeError when there is none."""
         self._done.wait()

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from selenium import webdriver
@@ -17,6 +18,7 @@ from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -228,6 +230,31 @@ def test_the_reader_shows_its_text_as_text_and_its_link_reopens_it(traced_addres
     wait_for(lambda: browser.current_url.endswith("&problem_id=q1&sample=1"), "its address")
     browser.get(browser.current_url)
     wait_for(lambda: "Three." in rollout(browser), "the reopened rollout")
+
+
+def test_sql_is_typed_run_cancelled_and_restored_by_its_address(address, browser):
+    browser.get(address + "/sql")
+    wait_for(lambda: "No statement yet" in text(browser), "the empty page")
+    for width, height, mode in ((1280, 900, "light"), (400, 800, "dark")):
+        look_like(browser, mode, width, height)
+        browser.get(address + "/sql")
+        wait_for(lambda: "What a statement may do" in text(browser), "the end of the page")
+        assert flaws(browser, BACKGROUNDS[mode]) == [], width
+    editor = browser.find_element(By.CSS_SELECTOR, ".st-key-sql textarea")
+    editor.send_keys("select derivative, n_seeds from scar", Keys.CONTROL, Keys.ENTER)
+    wait_for(lambda: "4 rows, all there are." in text(browser), "the answer")
+    assert browser.current_url.endswith("/sql?sql=select+derivative%2C+n_seeds+from+scar")
+    browser.find_element(By.XPATH, "//button[contains(., 'Chart')]").click()
+    wait_for(lambda: len(charts_on(browser)) == 1, "the chart")
+    wait_for(lambda: "view=Chart" in browser.current_url, "its address")
+    assert flaws(browser, BACKGROUNDS["dark"]) == []
+    browser.get(browser.current_url)
+    wait_for(lambda: len(charts_on(browser)) == 1, "the restored chart")
+    endless = "select count(*) from range(1000000) a, range(1000000) b"
+    browser.get(f"{address}/sql?{urlencode({'sql': endless})}")
+    wait_for(lambda: "Running: 3 s of at most 30 s" in text(browser), "its progress")
+    browser.find_element(By.XPATH, "//button[contains(., 'Cancel')]").click()
+    wait_for(lambda: "the statement was cancelled" in text(browser), "the end of it")
 
 
 def rollout(browser: webdriver.Chrome) -> str:
