@@ -6,10 +6,11 @@ import altair as alt
 import polars as pl
 
 from dashboard.charts import GREY, said, tooltips
-from dashboard.component_charts import HARMS, HELPS, colours, most
+from dashboard.component_charts import HELPS, colours, most
 from dashboard.words import number, percent, signed
 
 _ROW, _LOW_ROW, _AROUND = 30, 16, 190
+_SHORT, _SLANTED = 3, 55  # letters of a column that stands upright; height that slanted ones take
 _MANY = 18  # rows from which they are low
 
 
@@ -32,11 +33,15 @@ def grid(
     """
     row_title, column_title, value = of
     drawn = most(rows, value)
+    columns = rows["column"].unique(maintain_order=True).to_list()
+    is_long = max(len(name) for name in columns) > _SHORT
     x = alt.X(
         "column:N",
         title=column_title,
-        scale=alt.Scale(domain=rows["column"].unique(maintain_order=True).to_list()),
-        axis=alt.Axis(orient="top", labelAngle=-45, grid=False, ticks=False, domain=False),
+        scale=alt.Scale(domain=columns),
+        axis=alt.Axis(
+            orient="top", labelAngle=-45 if is_long else 0, grid=False, ticks=False, domain=False
+        ),
     )
     names = rows["row"].unique(maintain_order=True).to_list()
     y = alt.Y(
@@ -53,6 +58,7 @@ def grid(
         .encode(x, y, color=colours(value, ends, legend), tooltip=tip),
     )  # fmt: skip
     height = (_ROW if len(names) <= _MANY else _LOW_ROW) * len(names) + _AROUND
+    height += _SLANTED if is_long else 0
     chart = cast(alt.LayerChart, alt.layer(*layers))
     return chart.properties(height=height, width="container", title=title)
 
@@ -216,7 +222,7 @@ def noise(rows: pl.DataFrame) -> alt.LayerChart:
             for does in (True, False)
         ),
         alt.Chart(drawn.drop_nulls("mean_null").tail(1))
-        .mark_text(align="right", dy=12, color=HARMS)
+        .mark_text(align="right", dy=12)
         .encode(x, alt.Y("mean_null:Q"), text=alt.value("null")),
     ]  # fmt: skip
     chart = cast(alt.LayerChart, alt.layer(*layers))

@@ -48,10 +48,10 @@ def patching(chosen: Chosen) -> None:
         "difference, 1 all of it, below 0 the other way."
         + (f" Drawn: the {MOST_MARKS:,} largest." if rows.height > MOST_MARKS else "")
     )
-    for reason in found["reason"].drop_nulls().unique().sort():
+    of_part = found.filter(pl.col("part") == part)
+    for reason in of_part["reason"].drop_nulls().unique().sort():
         st.markdown(f"Recovery is not known where {escaped(reason)}.")
     st.subheader("The numbers")
-    of_part = found.filter(pl.col("part") == part)
     order = ("model", "layer", "head", inside_charts.role_order(), "role")
     tables.show(of_part.sort(*order), headings.PATCHING)
     with st.container(horizontal=True):
