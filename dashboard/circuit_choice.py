@@ -48,7 +48,7 @@ class Chosen:
 
     def aligned(self) -> pl.DataFrame:
         """Every variant of alignment; none of a model alone."""
-        return self._of_pair("aligned_pair")
+        return self.of_pair("aligned_pair")
 
     def paper_variant(self) -> dict[str, Any] | None:
         """The variant that the paper states: max and greedy."""
@@ -61,19 +61,20 @@ class Chosen:
 
     def matches(self, matching: str) -> pl.DataFrame:
         """The matched components, in our definition."""
-        rows = self._of_pair("matched_component")
+        rows = self.of_pair("matched_component")
         return rows.filter(pl.col("mode") == "ours", pl.col("matching") == matching)
 
     def differences(self) -> pl.DataFrame:
         """How much more the student drops than each it is held against."""
-        return self._of_pair("brittleness_pair")
+        return self.of_pair("brittleness_pair")
 
     def measured_at(self) -> datetime:
         """When the newest of it was measured."""
         rows = [model.row for model in self.models] + ([self.verdict] if self.verdict else [])
         return max(row["measured_at"] for row in rows)
 
-    def _of_pair(self, name: str) -> pl.DataFrame:
+    def of_pair(self, name: str) -> pl.DataFrame:
+        """The rows of a mart that are of this pair on this task."""
         return mart(
             name,
             teacher_id=self.row["teacher_id"],

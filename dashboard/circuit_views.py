@@ -7,6 +7,7 @@ from dashboard import address, circuit_charts, component_charts, headings, live,
 from dashboard.circuit_choice import CHOSEN, Chosen, Model
 from dashboard.circuit_words import brittle_chip, with_interval
 from dashboard.data import mart
+from dashboard.inside_views import command
 from dashboard.words import count, escaped, number, percent, signed
 
 MATCHINGS = ("greedy", "hungarian", "soft")
@@ -296,12 +297,9 @@ def circuit(chosen: Chosen) -> None:
     }
     every = pl.concat(found.values())
     if every.is_empty():
-        st.markdown("No circuit of these models has been extracted on this task yet:")
-        teacher, student = (chosen.row[whose] or "STUDENT" for whose in ("teacher", "student"))
-        st.code(
-            f"cicatrix circuits --teacher {teacher} --students {student} --tasks TASK "
-            "--with circuits",
-            language="bash",
+        live.invite(
+            "No circuit of these models has been extracted on this task yet.",
+            [("With the models and the task as above:", command(chosen, "circuits"))],
         )
         return
     budgets = [f"{budget:.0%}" for budget in every["budget"].unique().sort()]

@@ -53,13 +53,11 @@ def _drops(verdict: Row) -> str:
         for whose in ("student", "teacher")
         if verdict[f"mean_drop_{whose}"] is not None
     }
-    said = [f"the {whose} {drop} %" for whose, drop in known.items()]
-    said += [f"of the {w} that is not known" for w in ("student", "teacher") if w not in known]
     if not known:
-        return "What either loses without one component is not known"
-    return (
-        f"Of the logit difference the loss of one component costs, in the mean, {', '.join(said)}"
-    )
+        return "What losing one component costs either is not known"
+    costs = ", ".join(f"the {whose} {drop} %" for whose, drop in known.items())
+    rest = [f"; of the {w} that is not known" for w in ("student", "teacher") if w not in known]
+    return f"Losing one component costs {costs} of its logit difference in the mean{''.join(rest)}"
 
 
 def alone(model: Row, now: datetime | None = None) -> str:

@@ -83,21 +83,7 @@ def heat_map(
         scale=alt.Scale(domain=list(range(n_layers + 1)), paddingInner=0.06),
         axis=alt.Axis(grid=False, ticks=False, domain=False),
     )
-    low, high = ends
-    colours = alt.Scale(
-        domain=[low, -1e-9, 1e-9, high] if low < 0 else [0, high],
-        range=[HARMS, _CLEAR[HARMS], _CLEAR[HELPS], HELPS][0 if low < 0 else 2 :],
-        interpolate="rgb",
-        clamp=True,
-    )
-    colour = alt.Color(
-        "shade:Q",
-        scale=colours,
-        legend=alt.Legend(
-            title=title, orient="bottom", titleLimit=400, gradientLength=170, tickCount=3,
-            titleFontWeight="normal", labelFontSize=12, titleFontSize=12,
-        ),
-    )  # fmt: skip
+    colour = colours("shade", ends, title)
     click = alt.selection_point(name=MARKED, fields=["component"], empty=False)
     cell = alt.Chart(drawn).mark_rect(stroke=GREY, strokeWidth=0.5, cursor="pointer")
     known = pl.col("shade").is_not_null()
@@ -116,6 +102,24 @@ def heat_map(
         width="container",
         title=alt.Title(name, subtitle=_subtitle(effects) + note),
     )
+
+
+def colours(field: str, ends: tuple[float, float], title: str) -> alt.Color:
+    """One colour that fades towards 0 into the page's own, or two where values have a sign."""
+    low, high = ends
+    return alt.Color(
+        f"{field}:Q",
+        scale=alt.Scale(
+            domain=[low, -1e-9, 1e-9, high] if low < 0 else [0, high],
+            range=[HARMS, _CLEAR[HARMS], _CLEAR[HELPS], HELPS][0 if low < 0 else 2 :],
+            interpolate="rgb",
+            clamp=True,
+        ),
+        legend=alt.Legend(
+            title=title, orient="bottom", titleLimit=400, gradientLength=170, tickCount=3,
+            titleFontWeight="normal", labelFontSize=12, titleFontSize=12,
+        ),
+    )  # fmt: skip
 
 
 def _height(n_layers: int) -> int:

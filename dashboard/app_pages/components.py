@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import address, circuit_views, live
+from dashboard import address, circuit_views, inside_views, live
 from dashboard.circuit_choice import ADDRESS, address_of, choices, choose
 from dashboard.circuit_words import alone, kept, task_chip
 from dashboard.words import instant
@@ -14,6 +14,10 @@ VIEWS = {
     "Brittleness": circuit_views.brittleness,
     "Alignment": circuit_views.alignment,
     "Circuit": circuit_views.circuit,
+    "Patching": inside_views.patching,
+    "Outputs": inside_views.outputs,
+    "Probes": inside_views.probes,
+    "Noise": inside_views.noise,
 }
 
 

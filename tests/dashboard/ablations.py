@@ -64,15 +64,15 @@ def add_model(
         for name, effect in effects.items()
         for i in range(N_PROMPTS)
     ]  # fmt: skip
-    _plan(lake, f"a-{model}-{task}", "ablation", task, sha, {"model": model}, {})
+    plan(lake, f"a-{model}-{task}", "ablation", task, sha, {"model": model}, {})
     records = {"task_prompt": prompts, "ablation_effect": ablated}
     lake.append_unit(f"a-{model}-{task}", "all", records, 1.0)
-    _plan(
+    plan(
         lake, f"c-{model}-{task}", "component", task, sha, {"model": model},
         {"model": f"a-{model}-{task}"},
     )  # fmt: skip
     lake.append_unit(f"c-{model}-{task}", "all", _effects(effects, can=can), 1.0)
-    _plan(lake, f"k-{model}-{task}", "circuit", task, sha, {"model": model}, {})
+    plan(lake, f"k-{model}-{task}", "circuit", task, sha, {"model": model}, {})
     lake.append_unit(f"k-{model}-{task}", "all", _circuits(effects), 1.0)
 
 
@@ -81,7 +81,7 @@ def add_pair(lake: Lake, task: str, *, is_aligned: bool, sha: str | None = None)
     name = f"p-{task}"
     inputs = {role: f"a-{role}-{task}" for role in (TEACHER, STUDENT)}
     models = {role: role for role in (TEACHER, STUDENT)}
-    _plan(lake, name, "alignment", task, sha or f"sha-{task}", models, inputs)
+    plan(lake, name, "alignment", task, sha or f"sha-{task}", models, inputs)
     variants = [("ours", n, m) for n in ("max", "l1", "l2") for m in MATCHES]
     rows = [_alignment(*variant, is_aligned=is_aligned) for variant in variants]
     rows.append(_alignment("paper_code", "l1", "greedy", is_aligned=is_aligned))
@@ -218,8 +218,8 @@ def _match(
     return {
         "mode": "ours", "matching": matching,
         "kind": "mlp" if teacher.endswith("mlp") else "head", "component_teacher": teacher,
-        "component_student": student, "similarity": alike, "weight": weight,
-        "similarity_reordered": None,
+        "component_student": student, "similarity": alike, "similarity_reordered": None,
+        "weight": weight,
         "influence_teacher": theirs, "influence_student": ours,
         "abs_delta_influence": abs(theirs - ours), "resample_share": 1.0,
     }  # fmt: skip
@@ -248,7 +248,7 @@ def _model(name: str, n_params: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _plan(
+def plan(
     lake: Lake,
     name: str,
     method: str,
@@ -257,6 +257,7 @@ def _plan(
     models: dict[str, str],
     inputs: dict[str, str],
 ) -> None:
+    """Plan a measurement of one unit."""
     lake.plan(
         {
             "measurement_id": name, "method": method, "method_version": 1, "prompt_set": task,

@@ -10,6 +10,7 @@ import pytest
 import streamlit as st
 
 from tests.dashboard.ablations import add_ablations
+from tests.dashboard.insides import add_insides
 from tests.dashboard.traces import add_rankings, add_traces
 from warehouse.lake import Lake, Location
 
@@ -81,10 +82,11 @@ def traced(home: Path, traced_home: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture(scope="session")
 def ablated_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose lake holds ablated models, see `ablations`; no test writes to it."""
+    """A home with ablated models, see `ablations` and `insides`; no test writes to it."""
     made = tmp_path_factory.mktemp("ablated")
     with Lake.open(Location.from_env({"CICATRIX_HOME": str(made)})) as lake:
         add_ablations(lake)
+        add_insides(lake)
     return made
 
 

@@ -8,7 +8,9 @@ from tests.dashboard.ablations import CANNOT, HOSTILE, N_PROMPTS, add_model, add
 from warehouse import read
 from warehouse.lake import Lake
 
-VIEWS = ("Components", "Brittleness", "Alignment", "Circuit")
+VIEWS = (
+    "Components", "Brittleness", "Alignment", "Circuit", "Patching", "Outputs", "Probes", "Noise",
+)  # fmt: skip
 
 
 def said(app) -> str:
