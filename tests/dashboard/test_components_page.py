@@ -8,6 +8,8 @@ from tests.dashboard.ablations import CANNOT, HOSTILE, N_PROMPTS, add_model, add
 from warehouse import read
 from warehouse.lake import Lake
 
+pytestmark = pytest.mark.slow  # models run, or pages are drawn: minutes in all
+
 VIEWS = (
     "Components", "Brittleness", "Alignment", "Circuit", "Patching", "Outputs", "Probes", "Noise",
 )  # fmt: skip

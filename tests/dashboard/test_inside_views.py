@@ -7,6 +7,8 @@ from tests.dashboard.ablations import CANNOT
 from tests.dashboard.test_components_page import said
 from warehouse import read
 
+pytestmark = pytest.mark.slow  # models run, or pages are drawn: minutes in all
+
 
 @pytest.mark.parametrize(
     ("view", "part"),

@@ -11,6 +11,8 @@ from tests.dashboard.traces import HOSTILE, add_traces
 from warehouse import read
 from warehouse.lake import Lake
 
+pytestmark = pytest.mark.slow  # models run, or pages are drawn: minutes in all
+
 
 def said(app) -> str:
     kinds = (app.title, app.subheader, app.markdown, app.caption, app.code, app.info)

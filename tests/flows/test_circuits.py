@@ -11,6 +11,8 @@ from measure import ablation
 from warehouse import checks, read
 from warehouse.lake import Lake
 
+pytestmark = pytest.mark.slow  # models run, or pages are drawn: minutes in all
+
 TEACHER, STUDENT = "zoo:teacher-forward", "zoo:depth-student"
 CHOICE = {"teacher": TEACHER, "students": (STUDENT,), "n_prompts": 12, "parts": ("estimates",)}
 

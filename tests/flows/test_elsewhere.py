@@ -15,6 +15,8 @@ from tests.conftest import write_model
 from warehouse import checks, read
 from warehouse.lake import Lake, Location
 
+pytestmark = pytest.mark.slow  # models run, or pages are drawn: minutes in all
+
 TABLES = (
     "rollout", "sentence_score", "provenance_sentence", "provenance_share", "provenance_area",
     "provenance_summary", "attribution_candidate", "attribution",

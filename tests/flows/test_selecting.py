@@ -18,6 +18,8 @@ from measure.selection import CRITERIA
 from warehouse import checks, read
 from warehouse.lake import Lake, Location
 
+pytestmark = pytest.mark.slow  # models run, or pages are drawn: minutes in all
+
 TEACHER, STUDENT = "zoo:teacher-forward", "zoo:qwen2-base"
 FEW = {"problems": "zoo-train4", "n_samples": 3, "max_new_tokens": 128}
 

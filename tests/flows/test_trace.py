@@ -16,6 +16,8 @@ from measure.errors import BadInput
 from warehouse import checks, read
 from warehouse.lake import Lake, Location
 
+pytestmark = pytest.mark.slow  # models run, or pages are drawn: minutes in all
+
 MODELS = {
     "teachers": ("zoo:teacher-forward",),
     "student": "zoo:qwen2-base",
