@@ -228,6 +228,9 @@ def test_sql_is_typed_run_cancelled_and_restored_by_its_address(address, browser
     assert flaws(browser, BACKGROUNDS["dark"]) == []
     browser.get(browser.current_url)
     wait_for(lambda: len(charts_on(browser)) == 1, "the restored chart")
+    browser.find_element(By.XPATH, "//button[contains(., 'Loudest scars')]").click()
+    wait_for(lambda: "nulls+last" in browser.current_url, "the example in the address")
+    wait_for(lambda: "4 rows, all there are." in text(browser), "the example's answer")
     endless = "select count(*) from range(1000000) a, range(1000000) b"
     browser.get(f"{address}/sql?{urlencode({'sql': endless})}")
     wait_for(lambda: "Running: 3 s of at most 30 s" in text(browser), "its progress")

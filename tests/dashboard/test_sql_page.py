@@ -160,6 +160,13 @@ def test_the_address_restores_the_chart(filled, page):
     assert len(app.dataframe) == 1, "the chart is there in the place of the table"
 
 
+def test_a_lake_that_cannot_be_read_is_one_message(home, page, monkeypatch, tmp_path):
+    monkeypatch.setenv("CICATRIX_CATALOG", str(tmp_path / "gone.sqlite"))
+    app = page("sql", sql="select 1")
+    assert not app.exception
+    assert "gone.sqlite" in app.error[0].value
+
+
 @pytest.mark.slow
 def test_every_example_runs(filled):
     location = Location.from_env()
