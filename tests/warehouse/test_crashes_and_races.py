@@ -39,7 +39,7 @@ def sqlite(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_killed_writer_loses_nothing_and_doubles_nothing(sqlite, tmp_path):
     rng = random.Random(0)
     location = Location.from_env(sqlite)
