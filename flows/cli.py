@@ -440,11 +440,17 @@ def _doctor(_: argparse.Namespace) -> int:
 
 
 def _init(_: argparse.Namespace) -> int:
-    from warehouse.lake import Location, create
+    from warehouse.lake import Location, create, schema_version
 
     location = Location.from_env()
-    create(location)
-    sys.stdout.write(f"created the lake at {location.name}\n")
+    version = create(location)
+    if version == 0:
+        said = f"created the lake at {location.name}"
+    elif version < schema_version():
+        said = f"migrated the lake at {location.name} from version {version} to {schema_version()}"
+    else:
+        said = f"the lake at {location.name} is there, of version {version}"
+    sys.stdout.write(said + "\n")
     _take_records()
     return DONE
 

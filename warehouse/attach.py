@@ -38,11 +38,14 @@ def connect(location: Location, *, read_only: bool) -> duckdb.DuckDBPyConnection
     return connection
 
 
-def create(location: Location) -> None:
-    """Make the lake, also where it was configured; one that is there is only migrated."""
+def create(location: Location) -> int:
+    """Make the lake, also where it was configured; one that is there is only migrated.
+
+    The version that was found, 0 if there was none.
+    """
     connection = _connection(location)
     try:
-        _attach_for_writing(connection, location, may_create=True)
+        return _attach_for_writing(connection, location, may_create=True)
     finally:
         connection.close()
 
@@ -82,16 +85,18 @@ def _attach_for_reading(connection: duckdb.DuckDBPyConnection, location: Locatio
 
 def _attach_for_writing(
     connection: duckdb.DuckDBPyConnection, location: Location, *, may_create: bool
-) -> None:
+) -> int:
     if _is_there(location):
         _attach(connection, location, "create_if_not_exists false")
     elif may_create:
         _make(connection, location)
     else:
         raise _missing(location)
-    if _version(connection, location) < schema_version():
+    version = _version(connection, location)
+    if version < schema_version():
         _migrate(connection, location)
     define_views(connection)
+    return version
 
 
 def _is_there(location: Location) -> bool:
