@@ -86,6 +86,8 @@ class CircuitChoice(BaseModel):
 class CircuitRun(Runner):
     """The state of one run on one task."""
 
+    takes_masked = True
+
     def __init__(self, lake: Lake, choice: CircuitChoice, device: str, task: str) -> None:
         super().__init__(lake, device, choice.dtype, "prompt")
         self.choice = choice
@@ -101,6 +103,11 @@ class CircuitRun(Runner):
                     f"{student!r} is the teacher itself: give a model that was distilled from it"
                 )
         for ref in choice.models():
+            if self.source(ref).is_masked and "residual" in choice.parts:
+                raise BadInput(
+                    f"{ref!r} is a masked model, whose layers norm what they add, so that no part "
+                    "of it writes towards an answer by itself: leave `residual` out"
+                )
             self.task_set(ref)
 
     def task_set(self, ref: str) -> TaskSet:
@@ -110,19 +117,14 @@ class CircuitRun(Runner):
         return self._sets[ref]
 
     def _task_set(self, ref: str) -> TaskSet:
-        source = sources.find(ref)
-        name = tasks.name_for(self.task, is_zoo=source.kind == "zoo")
         choice = self.choice
-        found = tasks.task_set(models.tokenizer_of(source), name, choice.n_prompts, choice.seed)
+        found = self._prompts(ref, choice.n_prompts)
         if not choice.filtered:
             return found
         if ref == choice.teacher:
             return self._filtered(found)
         kept = self.task_set(choice.teacher)
-        whole = tasks.task_set(
-            models.tokenizer_of(sources.find(choice.teacher)), name, choice.n_prompts, choice.seed
-        )
-        if whole.sha256 != found.sha256:
+        if self._prompts(choice.teacher, choice.n_prompts).sha256 != found.sha256:
             raise BadInput(
                 f"{ref!r} reads the prompts as other tokens than {choice.teacher!r}, whose "
                 "success was to choose them: leave --filtered out"
@@ -140,7 +142,7 @@ class CircuitRun(Runner):
 
     def n_components(self, ref: str) -> int:
         """Heads and MLPs of a model."""
-        return models.shape_of(sources.find(ref))[1]
+        return models.shape_of(self.source(ref))[1]
 
     def n_passes_missing(self) -> int:
         """Prompts that have to go through models, whole or from a layer on."""
@@ -165,7 +167,7 @@ class CircuitRun(Runner):
     def _jobs(self, ref: str) -> list[TaskJob]:
         """What a model is run for by itself, on its prompts."""
         given, parts = self.task_set(ref), self.choice.parts
-        n_layers, n_components = models.shape_of(sources.find(ref))
+        n_layers, n_components = models.shape_of(self.source(ref))
         layers = ablation.units(n_layers)[1:]
 
         def plan(of: Any, units: tuple[str, ...] = ("all",)) -> Measurement:
@@ -198,10 +200,19 @@ class CircuitRun(Runner):
 
     def _probed(self, ref: str) -> TaskSet:
         """More prompts of the same kind: a probe needs several of every class."""
-        source = sources.find(ref)
+        return self._prompts(ref, max(self.choice.n_prompts, PROBED))
+
+    def _prompts(self, ref: str, n_prompts: int) -> TaskSet:
+        """The task's prompts as a model reads them, with a mask to be filled if it is one."""
+        source = self.source(ref)
         name = tasks.name_for(self.task, is_zoo=source.kind == "zoo")
-        n_prompts = max(self.choice.n_prompts, PROBED)
-        return tasks.task_set(models.tokenizer_of(source), name, n_prompts, self.choice.seed)
+        return tasks.task_set(
+            models.tokenizer_of(source),
+            name,
+            n_prompts,
+            self.choice.seed,
+            is_masked=source.is_masked,
+        )
 
     def _disturb(self, student: str) -> None:
         """Noise in the student, where it is asked for and can be held beside its teacher."""
@@ -225,7 +236,7 @@ class CircuitRun(Runner):
                 plan,
                 given,
                 teacher=noise.Observed(theirs, *self._looked_at(teacher)),
-                has_bos=_has_bos(sources.find(teacher), given),
+                has_bos=_has_bos(self.source(teacher), given),
                 why_other_basis=self._why_other_basis(student),
                 n_components=self.n_components(student),
             )
@@ -378,7 +389,7 @@ class CircuitRun(Runner):
         alike = similarity.similarity(
             (patterns_t, patterns_s),
             (outputs_t, outputs_s),
-            has_bos=_has_bos(sources.find(teacher), asked),
+            has_bos=_has_bos(self.source(teacher), asked),
             why_other_basis=self._why_other_basis(student),
             mode=mode,
         )
@@ -392,7 +403,7 @@ class CircuitRun(Runner):
 
     def _why_other_basis(self, student: str) -> str | None:
         """Why MLP outputs do not lie in one basis: by the weights, not by anybody's word."""
-        ours, theirs = (sources.find(ref) for ref in (student, self.choice.teacher))
+        ours, theirs = (self.source(ref) for ref in (student, self.choice.teacher))
         found = lineage.measure_pair(ours, theirs, iter)[0]
         label = getattr(found, "lineage_label", "NOT COMPARABLE")
         if label in ("SAME LINEAGE", "PARTIAL"):
@@ -453,5 +464,6 @@ def _answers(model: CausalLM, task: TaskSet, rows: int) -> tuple[Any, Any]:
 
 def _has_bos(source: sources.Source, task: TaskSet) -> bool:
     """Whether the tokenizer puts a token of its own before every text."""
-    bos = models.tokenizer_of(source).bos_token_id
+    tokenizer = models.tokenizer_of(source)
+    bos = tokenizer.cls_token_id if source.is_masked else tokenizer.bos_token_id
     return isinstance(bos, int) and bool((task.clean[:, 0] == bos).all())

@@ -73,7 +73,7 @@ def _found(chosen: CircuitChoice, shas: dict[str, str], failures: dict[str, str]
     for ref in chosen.models():
         if ref not in failures:
             with suppress(BadInput, ConnectionError):  # a hub that went away since
-                ids[ref] = sources.model_id_of(ref)
+                ids[ref] = sources.model_id_of(ref, may_be_masked=True)
 
     def of_models(mart: str) -> list[dict[str, Any]]:
         rows = read.mart(mart)

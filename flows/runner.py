@@ -17,6 +17,8 @@ from warehouse.lake import Lake
 class Runner:
     """The state of one run. Not a dataclass: Prefect walks through those given to a task."""
 
+    takes_masked = False  # whether masked language models can be asked as well
+
     def __init__(self, lake: Lake, device: str, dtype: str, unit: str = "rollout") -> None:
         self.lake = lake
         self.device = device
@@ -30,14 +32,18 @@ class Runner:
     def model_id(self, ref: str) -> str:
         """The id of a model, resolved once; a hub model is not downloaded for it."""
         if ref not in self._ids:
-            self._ids[ref] = sources.model_id_of(ref)
+            self._ids[ref] = sources.model_id_of(ref, may_be_masked=self.takes_masked)
         return self._ids[ref]
+
+    def source(self, ref: str) -> sources.Source:
+        """The checked source of a model."""
+        return sources.find(ref, may_be_masked=self.takes_masked)
 
     def model(self, ref: str) -> CausalLM:
         """A model in memory, known to the lake; the one before it is let go of."""
         if self._loaded is None or self._loaded[0] != ref:
             self._loaded = None
-            source = sources.find(ref)
+            source = self.source(ref)
             model = models.load(source, device=self.device, dtype=self._dtype)
             self._loaded = (ref, model)
             self.lake.add_models([asdict(model.card)])

@@ -8,7 +8,7 @@ starts where it acts and computes nothing that it knows already.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,10 +26,16 @@ if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes wi
 
 AttentionInput = Literal["q", "k", "v"]
 
-LAYERS = ("layers", "h", "blocks")
-ATTENTIONS = ("self_attn", "attn", "attention", "self_attention")
-PROJECTIONS = ("o_proj", "c_proj", "out_proj", "dense", "wo")
-MLPS = ("mlp", "feed_forward", "ffn")
+LAYERS = ("layers", "h", "blocks", "encoder.layer", "transformer.layer")
+ATTENTIONS = ("self_attn", "attn", "self_attention", "attention.self", "attention")
+PROJECTIONS = ("o_proj", "c_proj", "out_proj", "dense", "wo", "out_lin")
+MLPS = ("mlp", "feed_forward", "ffn", "output.dense")
+HEAD_DIMS = ("head_dim", "attention_head_size")
+ATTENTION_INPUTS = {
+    "q": ("q_proj", "query", "q_lin"),
+    "k": ("k_proj", "key", "k_lin"),
+    "v": ("v_proj", "value", "v_lin"),
+}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -80,12 +86,13 @@ class _Block:
     layer: nn.Module
     attention: str
     projection: nn.Module
+    is_projection_inside: bool  # the attention's own last step, and not that of what is around it
     mlp: str
     n_heads: int
 
 
 class Blocks:
-    """A decoder's layers on texts of one length without padding.
+    """A model's layers on texts of one length without padding.
 
     Raises:
         BadInput: its heads and MLPs are not where they are looked for, or running its layers one
@@ -95,13 +102,10 @@ class Blocks:
     def __init__(self, model: CausalLM, ids: Int[Tensor, "prompts tokens"]) -> None:
         self.model = model
         self._example = ids[:1].to(model.device)
-        layers = next(
-            (found for name in LAYERS if (found := getattr(model.decoder, name, None)) is not None),
-            None,
-        )
+        layers = _first_child(model.decoder, LAYERS)
         if layers is None:
             raise _unknown(model, "its layers")
-        self._blocks = [_block(model, layer) for layer in layers]
+        self._blocks = [_block(model, layer) for layer in _child(model.decoder, layers).children()]
         self._arguments = self._captured()
         self._refuse_if_it_differs()
 
@@ -250,9 +254,9 @@ class Blocks:
     ) -> tuple[nn.Module, Edit]:
         """The module that makes queries, keys or values, and the edit of its whole output."""
         attention = _child(block.layer, block.attention)
-        own = getattr(attention, f"{part}_proj", None)
-        if isinstance(own, nn.Module):
-            return own, edit
+        own = _first_child(attention, ATTENTION_INPUTS[part])
+        if own is not None:
+            return _child(attention, own), edit
         together = getattr(attention, "c_attn", None)
         if not isinstance(together, nn.Module) or isinstance(together, nn.Linear):
             raise _unknown(self.model, "queries, keys and values")
@@ -345,7 +349,9 @@ class _Reached(Exception):  # noqa: N818  no error: the pass has come as far as 
 
 @contextmanager
 def _given_attention(block: _Block, z: Tensor | None) -> Generator[None]:
-    output = None if z is None else (block.projection(z), None)
+    output = None
+    if z is not None:
+        output = (block.projection(z) if block.is_projection_inside else z, None)
     with replaced(block.layer, block.attention, output):
         yield
 
@@ -368,17 +374,29 @@ def _child(layer: nn.Module, name: str) -> nn.Module:
 
 
 def _block(model: CausalLM, layer: nn.Module) -> _Block:
-    attention = next((name for name in ATTENTIONS if hasattr(layer, name)), None)
-    mlp = next((name for name in MLPS if hasattr(layer, name)), None)
+    attention, mlp = _first_child(layer, ATTENTIONS), _first_child(layer, MLPS)
     if attention is None or mlp is None:
         raise _unknown(model, "attention and MLP")
     inside = _child(layer, attention)
-    projection = next((name for name in PROJECTIONS if hasattr(inside, name)), None)
-    head_dim: int | None = getattr(inside, "head_dim", None)
+    is_inside = not attention.endswith(".self")  # BERT's is in the `output` beside it
+    around = inside if is_inside else _child(layer, "attention.output")
+    projection = _first_child(around, PROJECTIONS)
+    head_dim: int | None = next(
+        (found for name in HEAD_DIMS if (found := getattr(inside, name, None)) is not None), None
+    )
     if projection is None or head_dim is None:
         raise _unknown(model, "the output projection of its attention")
-    module = _child(inside, projection)
-    return _Block(layer, attention, module, mlp, _input_width(module) // head_dim)
+    module = _child(around, projection)
+    return _Block(layer, attention, module, is_inside, mlp, _input_width(module) // head_dim)
+
+
+def _first_child(module: nn.Module, names: Iterable[str]) -> str | None:
+    """The first of these paths at which there is a module."""
+    for name in names:
+        with suppress(AttributeError):
+            module.get_submodule(name)
+            return name
+    return None
 
 
 def _input_width(projection: nn.Module) -> int:

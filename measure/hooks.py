@@ -22,16 +22,18 @@ class _Given(nn.Module):
 
 @contextmanager
 def replaced(module: nn.Module, child: str, output: Any) -> Generator[None]:
-    """A child of a module replaced by its known output; None leaves it."""
+    """A child of a module, at any depth, replaced by its known output; None leaves it."""
     if output is None:
         yield
         return
     usual = module.get_submodule(child)
-    setattr(module, child, _Given(output))
+    above, _, name = child.rpartition(".")
+    parent = module.get_submodule(above)
+    setattr(parent, name, _Given(output))
     try:
         yield
     finally:
-        setattr(module, child, usual)
+        setattr(parent, name, usual)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForMaskedLM,
     AutoTokenizer,
     DynamicCache,
     PreTrainedTokenizerFast,
@@ -250,6 +251,64 @@ class CausalLM:
         return DynamicCache(config=self.model.config)
 
 
+class MaskedLM(CausalLM):
+    """An encoder that fills masks: for circuits alone, which ask it at the mask's position.
+
+    Its layers norm the stream as they add to it, so its `final_norm` is nothing, and the head
+    transforms a state before the unembedding.
+    """
+
+    def __init__(  # of the decoder's only what an encoder has too
+        self, model: Any, tokenizer: PreTrainedTokenizerFast, card: ModelCard, device: str
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.card = card
+        self.device = torch.device(device)
+        self.decoder = model.base_model
+        self.final_norm = nn.Identity()
+        head = model.get_output_embeddings()
+        self._unembedding = head.weight.detach().float()
+        self._bias = head.bias.detach().float()
+
+    @torch.inference_mode()
+    def states(self, batch: Batch, cache: DynamicCache | None = None) -> States:
+        """One forward pass; both sites are the state after the last layer."""
+        del cache  # of what is continued
+        with out_of_memory_named(len(batch.ids)):
+            encoded = self.decoder(input_ids=batch.ids, attention_mask=batch.mask.long())
+        after: Tensor = encoded.last_hidden_state.float()
+        return States(after, after)
+
+    @torch.inference_mode()
+    def logits(self, after_norm: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
+        """fp32 logits of states after the last layer."""
+        return super().logits(self._transformed(after_norm))
+
+    def token_logits(
+        self, after_norm: Float[Tensor, "rows d_model"], tokens: Int[Tensor, "rows k"]
+    ) -> Float[Tensor, "rows k"]:
+        """fp32 logits of k tokens for each state; gradients pass."""
+        return super().token_logits(self._transformed(after_norm), tokens)
+
+    def token_directions(self, tokens: Int[Tensor, "rows k"]) -> Float[Tensor, "rows k d_model"]:
+        """None: between a state and its logits stands a transform that is not linear.
+
+        Raises:
+            BadInput: always.
+        """
+        raise BadInput(
+            f"{self.card.label!r} is a masked model, whose layers and head norm what they add: "
+            "no part of it writes towards a token by itself; leave `residual` out"
+        )
+
+    def _transformed(self, states: Tensor) -> Tensor:
+        if hasattr(self.model, "cls"):  # BERT
+            return self.model.cls.predictions.transform(states)
+        inner = self.model.activation(self.model.vocab_transform(states))  # DistilBERT
+        return self.model.vocab_layer_norm(inner)
+
+
 @contextlib.contextmanager
 def out_of_memory_named(batch_size: int) -> Generator[None]:
     """Turn the allocator's errors, which differ by device, into ours."""
@@ -300,8 +359,9 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
     check_dtype(dtype)
     safe = _safe_arguments(source)
     tokenizer = _load_tokenizer(source, safe)
+    kind = AutoModelForMaskedLM if source.is_masked else AutoModelForCausalLM
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = kind.from_pretrained(
             source.folder,
             dtype=DTYPES[dtype],
             use_safetensors=True if source.gguf_file is None else None,
@@ -325,7 +385,8 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
     with out_of_memory_named(1):
         model.eval().to(device)
     use_threads(model.num_parameters())
-    decoder = CausalLM(model, tokenizer, _card(source, model, tokenizer), device)
+    with_head = MaskedLM if source.is_masked else CausalLM
+    decoder = with_head(model, tokenizer, _card(source, model, tokenizer), device)
     _refuse_misfit_tokenizer(source, decoder)
     _refuse_unknown_head(source, decoder, dtype)
     return decoder

@@ -1,7 +1,8 @@
 """Where a model comes from: a folder, a GGUF file, the zoo or the hub, checked before it is loaded.
 
 Nothing here imports torch. A `Source` is a folder on this disk whose files passed the checks that
-need no weights in memory: safetensors only, no code, whole files, a decoder.
+need no weights in memory: safetensors only, no code, whole files, a language
+model.
 """
 
 import hashlib
@@ -30,6 +31,8 @@ DOWNLOAD_PATTERNS = ["*.safetensors", "*.json", "merges.txt"]
 HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
 ZOO_PREFIX = "zoo:"
 
+MASKED = frozenset({"BertForMaskedLM", "DistilBertForMaskedLM"})
+
 # transformers' model_type -> the name its family goes by. Others keep their model_type.
 FAMILIES = {
     "llama": "Llama",
@@ -40,6 +43,8 @@ FAMILIES = {
     "gemma2": "Gemma",
     "gemma3_text": "Gemma",
     "gpt2": "GPT-2",
+    "bert": "BERT",
+    "distilbert": "BERT",
 }
 
 
@@ -54,10 +59,23 @@ class Source:
     folder: Path
     gguf_file: str | None = None
     n_bytes: int = 0  # of the weight files
+    is_masked: bool = False  # fills masks in a text, and continues none
 
 
-def find(ref: str) -> Source:
-    """The checked source of a model reference; a hub model is downloaded at its resolved commit."""
+def find(ref: str, *, may_be_masked: bool = False) -> Source:
+    """The checked source of a model reference; a hub model is downloaded at its resolved commit.
+
+    Raises:
+        BadInput: nothing usable is there; a masked language model, unless it `may_be_masked`.
+    """
+    source = _find(ref)
+    if source.is_masked and not may_be_masked:
+        architecture = read_config(ref, source.folder)["architectures"][0]
+        raise _no_decoder(ref, architecture)
+    return source
+
+
+def _find(ref: str) -> Source:
     if ref.startswith(ZOO_PREFIX):
         return _zoo_source(ref)
     path = Path(ref).expanduser()
@@ -78,10 +96,10 @@ def find(ref: str) -> Source:
     )
 
 
-def model_id_of(ref: str) -> str:
+def model_id_of(ref: str, *, may_be_masked: bool = False) -> str:
     """The id a model has, without downloading it: of a hub model only the commit is asked for."""
     if not is_hub(ref):
-        return find(ref).model_id
+        return find(ref, may_be_masked=may_be_masked).model_id
     info = _hub_info(ref)
     return f"{_hub_repo(ref)[0]}@{info.sha}"
 
@@ -141,6 +159,7 @@ def _folder_source(ref: str, folder: Path, *, kind: SourceKind, label: str) -> S
         model_id=_digest(identity),
         folder=folder,
         n_bytes=sum(file.stat().st_size for file in weights),
+        is_masked=_is_masked(read_config(ref, folder)),
     )
 
 
@@ -169,6 +188,7 @@ def _hub_source(ref: str) -> Source:
         model_id=f"{repo}@{info.sha}",
         folder=Path(folder),
         n_bytes=sum(file.stat().st_size for file in weights),
+        is_masked=_is_masked(read_config(ref, Path(folder))),
     )
 
 
@@ -297,10 +317,21 @@ def _refuse_encoder(ref: str, config: Mapping[str, object]) -> None:
         config.get("is_encoder_decoder") or _is_bidirectional(config)
     ):
         return
-    raise BadInput(
-        f"model {ref!r} is {architectures[0]!r}, no decoder that continues a text: "
+    if not _is_masked(config):
+        raise _no_decoder(ref, architectures[0])
+
+
+def _no_decoder(ref: str, architecture: str) -> BadInput:
+    return BadInput(
+        f"model {ref!r} is {architecture!r}, no decoder that continues a text: "
         "give a causal language model (`...ForCausalLM`)"
     )
+
+
+def _is_masked(config: Mapping[str, object]) -> bool:
+    """Whether it is a masked language model of a kind that `cicatrix circuits` knows."""
+    architectures = config.get("architectures") or []
+    return isinstance(architectures, list) and any(name in MASKED for name in architectures)
 
 
 def _is_bidirectional(config: Mapping[str, object]) -> bool:
@@ -353,7 +384,7 @@ def size_of(ref: str) -> Size:
     """Parameters and bytes still to fetch; a hub model is asked for, not downloaded."""
     if is_hub(ref):
         return _hub_size(ref)
-    source = find(ref)
+    source = _find(ref)
     if source.gguf_file is not None:
         return Size(2 * source.n_bytes, 0)  # blocks of about 4 bits
     return Size(_count_parameters(source), 0)

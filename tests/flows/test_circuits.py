@@ -8,6 +8,7 @@ import pytest
 from flows import cli
 from flows.circuit_run import CircuitChoice, CircuitRun
 from measure import ablation
+from tests.masked import write_masked
 from warehouse import checks, read
 from warehouse.lake import Lake
 
@@ -159,3 +160,27 @@ def test_what_cannot_be_is_told_in_one_line(home, capsys, arguments, line):
     assert cli.main(["circuits", *arguments]) == cli.BAD_USAGE
     told = capsys.readouterr().err.strip().splitlines()
     assert len(told) == 1 and told[0].startswith("error: ") and line in told[0]
+
+
+def test_masked_models_are_asked_at_their_mask(home, tmp_path, capsys):
+    """BERT and DistilBERT, taught to count to five; what a masked model cannot be asked."""
+    teacher = write_masked(tmp_path / "teacher", "bert", n_steps=60, n_layers=3)
+    student = write_masked(tmp_path / "student", "distilbert", n_steps=60)
+    asked = ["circuits", "--teacher", str(teacher), "--students", str(student), "--prompts", "8"]
+    assert cli.main([*asked, "--with", "estimates", "circuits", "patching", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    by_name = {row["model"]: row for row in found["models"]}
+    assert {name: row["n_components"] for name, row in by_name.items()} == {
+        "teacher": 3 * 5,
+        "student": 2 * 5,
+    }
+    assert all(row["mean_ld"] > 0.5 and row["reason"] is None for row in by_name.values())
+    assert {row["family"] for row in found["models"]} == {"BERT"}
+    for row in found["circuits"]:
+        assert row["completeness_pct"] >= 100 * (1 - row["budget"]) - 1e-6
+    aligned = [row for row in found["alignments"] if row["mode"] == "ours"]
+    assert len(aligned) == 9 and all(row["alignment"] is not None for row in aligned)
+    assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
+
+    assert cli.main([*asked, "--with", "residual"]) == 2
+    assert "is a masked model" in capsys.readouterr().err
