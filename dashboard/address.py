@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import polars as pl
 import streamlit as st
 
+from dashboard.words import escaped
+
 _WROTE = "address_wrote"
 
 
@@ -33,3 +35,15 @@ def matching(
             says_so = pl.any_horizontal(pl.col(c).cast(pl.String) == found[name] for c in of)
             frame = frame.filter(says_so)
     return frame
+
+
+def say_unknown(found: dict[str, str], names: Sequence[str]) -> None:
+    """One line for what an address names and this lake does not hold."""
+    given = ", ".join(f"{name} {found[name]}" for name in names if name in found)
+    st.info(f"The link names what this lake does not hold: {escaped(given)}. Choose from below.")
+
+
+def keep_to(key: str, options: Sequence[str]) -> None:
+    """Let a control's value be one of its options: the first where it is none."""
+    if st.session_state.get(key) not in options:
+        st.session_state[key] = options[0]

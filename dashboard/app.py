@@ -14,6 +14,8 @@ pages = [
     ),
     st.Page("app_pages/provenance.py", title="Provenance", icon=":material/format_quote:"),
     st.Page("app_pages/stability.py", title="Coupling", icon=":material/link_off:"),
+    st.Page("app_pages/components.py", title="Components", icon=":material/grid_on:"),
+    st.Page("app_pages/sql.py", title="SQL", icon=":material/terminal:"),
     st.Page("app_pages/runs.py", title="Runs", icon=":material/timer:"),
 ]
 page = st.navigation(pages, position="hidden")  # our own links stay in sight on a phone

@@ -1,7 +1,8 @@
 """What every page shares: links, refreshing when something is new, a lake empty or in trouble."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import altair as alt
@@ -47,6 +48,25 @@ def show_links(pages: "Sequence[st.Page]") -> None:
 def draw(chart: alt.LayerChart | alt.Chart) -> None:
     """Show a chart in the page's own mode, as wide as its place."""
     st.altair_chart(charts.inked(chart, st.context.theme.type))
+
+
+def draw_to_click(
+    chart: alt.LayerChart | alt.Chart, key: str, parameter: str, then: Callable[[], None]
+) -> None:
+    """As `draw`; a click that sets the chart's parameter calls `then` before the page's next run.
+
+    What is chosen stands in `clicked(key, parameter)`.
+    """
+    st.altair_chart(
+        charts.inked(chart, st.context.theme.type), key=key, on_select=then,
+        selection_mode=parameter,
+    )  # fmt: skip
+
+
+def clicked(key: str, parameter: str) -> dict[str, Any] | None:
+    """The fields of the mark that a click chose; None after a click beside all marks."""
+    found = st.session_state[key].selection.get(parameter) or []
+    return found[0] if found else None
 
 
 def show_lake_error(error: LakeError) -> None:

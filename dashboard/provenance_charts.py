@@ -214,8 +214,12 @@ def position(rows: pl.DataFrame, label: str, counted_by: str) -> alt.LayerChart:
         mine = drawn.filter(pl.col("is_correct") == is_correct)
         dash = [] if is_correct else [5, 4]
         layers += [
-            alt.Chart(mine).mark_area(opacity=0.22 if is_correct else 0.1, color=colour)
-            .encode(x, alt.Y("ci_low_share:Q"), alt.Y2("ci_high_share:Q")),
+            # The band of a single position has no width.
+            (
+                alt.Chart(mine).mark_area(opacity=0.22 if is_correct else 0.1, color=colour)
+                if drawn["place"].n_unique() > 1
+                else alt.Chart(mine).mark_rule(strokeWidth=2, strokeDash=dash, color=colour)
+            ).encode(x, alt.Y("ci_low_share:Q"), alt.Y2("ci_high_share:Q")),
             alt.Chart(mine).mark_line(color=colour, strokeWidth=2, strokeDash=dash).encode(x, y),
             alt.Chart(mine)
             .mark_point(color=colour, filled=is_correct, size=55, strokeWidth=1.6, opacity=1)

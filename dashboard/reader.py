@@ -42,10 +42,10 @@ def choose_pair(shown: pl.DataFrame, known: pl.DataFrame) -> dict[str, Any]:
     if asked:
         named = address.matching(shown, asked, _PAIR)
         if address.matching(known, asked, _PAIR).is_empty():
-            say_unknown(asked, tuple(_PAIR))
+            address.say_unknown(asked, tuple(_PAIR))
         elif not named.is_empty():
             st.session_state["pair"] = _key(named.row(0, named=True))
-    keep_to("pair", list(options))
+    address.keep_to("pair", list(options))
     chosen = st.selectbox(
         "Distilled model and teacher", options, format_func=lambda key: _name(options[key]),
         key="pair", persist_state="page",
@@ -91,14 +91,14 @@ def choose_rollout(
     if asked and asked.keys() & _ROLLOUT.keys():
         named = address.matching(known, asked, _ROLLOUT)
         if named.is_empty():
-            say_unknown(asked, tuple(_ROLLOUT))
+            address.say_unknown(asked, tuple(_ROLLOUT))
         else:
             first = named.row(0, named=True)
             st.session_state["rollout"] = f"{first['problem_id']}/{first['sample']}"
     if not options:
         st.markdown(f"None of {count(known.height, 'rollout')} is like this; choose less.")
         return None
-    keep_to("rollout", list(options))
+    address.keep_to("rollout", list(options))
     st.selectbox(
         f"Rollout, {shown.height:,} of {known.height:,}", options,
         format_func=lambda key: line(options[key]), key="rollout", persist_state="page",
@@ -110,7 +110,7 @@ def choose_rollout(
 def _choose_whose() -> str:
     asked = st.query_params.get("rollouts_of")
     if asked is not None and asked not in _WHOSE:
-        say_unknown({"rollouts_of": asked}, ("rollouts_of",))
+        address.say_unknown({"rollouts_of": asked}, ("rollouts_of",))
     return st.segmented_control(
         "Rollouts of the distilled model, or of its base (null)", _WHOSE, default=_WHOSE[0],
         required=True, key="rollouts_of", bind="query-params",
@@ -213,18 +213,6 @@ def _counted(rollout: dict[str, Any]) -> str:
             else "Nowhere does it part from its teacher by more than α."
         )
     )
-
-
-def say_unknown(asked: dict[str, str], names: tuple[str, ...]) -> None:
-    """Say which part of the address this lake does not hold."""
-    given = ", ".join(f"{name} {asked[name]}" for name in names if name in asked)
-    st.info(f"The link names what this lake does not hold: {escaped(given)}. Choose from below.")
-
-
-def keep_to(key: str, options: list[str]) -> None:
-    """Let a control hold one of its options: the first where it holds none of them."""
-    if st.session_state.get(key) not in options:
-        st.session_state[key] = options[0]
 
 
 def _key(row: dict[str, Any]) -> str:

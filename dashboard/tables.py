@@ -1,7 +1,9 @@
 """Tables that sort by value and read in three digits, each with the exact rows to download."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 import streamlit as st
@@ -35,13 +37,36 @@ def show(frame: pl.DataFrame, headings: dict[str, Heading]) -> None:
 
 
 def download(frame: pl.DataFrame, name: str) -> None:
-    """Offer every column and the exact values as CSV."""
-    st.download_button(
-        f"{name}.csv",
-        frame.write_csv(),
-        file_name=f"cicatrix-{name}.csv",
-        mime="text/csv",
-        type="tertiary",
-        icon=":material/download:",
-        on_click="ignore",
+    """Offer every column and the exact values as CSV and as Parquet, made when asked for."""
+    with st.container(horizontal=True, width="content", gap="small"):
+        for label, ending, mime, content in (
+            (f"{name}.csv", "csv", "text/csv", as_csv),
+            ("Parquet", "parquet", "application/vnd.apache.parquet", _as_parquet),
+        ):
+            st.download_button(
+                label,
+                partial(content, frame),
+                file_name=f"cicatrix-{name}.{ending}",
+                mime=mime,
+                key=f"download-{name}.{ending}",
+                type="tertiary",
+                icon=":material/download:",
+                on_click="ignore",
+                help=f"Every column and the exact values: cicatrix-{name}.{ending}",
+            )
+
+
+def as_csv(frame: pl.DataFrame) -> bytes:
+    """CSV, where a list is its text in brackets."""
+    nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
+    as_text = (
+        pl.col(name).map_elements(lambda values: str(list(values)), return_dtype=pl.String)
+        for name in nested
     )
+    return frame.with_columns(as_text).write_csv().encode()
+
+
+def _as_parquet(frame: pl.DataFrame) -> bytes:
+    target = io.BytesIO()
+    frame.write_parquet(target)
+    return target.getvalue()

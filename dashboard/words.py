@@ -1,7 +1,7 @@
 """Numbers, times and sentences as the pages say them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -179,3 +179,33 @@ def share_of_pair(pair: Mapping[str, Any]) -> str:
         sentence += "; at other thresholds its labels change much"
     n = f"{count(pair['n_sentences'], 'sentence')} of {count(pair['n_rollouts'], 'rollout')}"
     return f"{sentence}. n = {n}."
+
+
+ATTRIBUTION = ("ATTRIBUTED", "ATTRIBUTED TO A FAMILY", "NONE OF THESE", "NOT ENOUGH")
+
+
+def attributed(candidates: Sequence[Mapping[str, Any]]) -> str:
+    """A verdict of `teacher_attribution` with whom it names: ATTRIBUTED to teacher-forward."""
+    names = [escaped(row["teacher"]) for row in candidates if row["is_attributed"]]
+    verdict = candidates[0]["attribution"]
+    joint = ": " if verdict == ATTRIBUTION[1] else " to "
+    return f"{verdict}{joint}{', '.join(names)}" if names else verdict
+
+
+def teachers_named(ranking: pl.DataFrame, now: datetime | None = None) -> str:
+    """Of which distilled models the teacher is known, in a sentence, by `teacher_attribution`."""
+    if ranking.is_empty():
+        return "Of none is it known who taught it: no candidates were ranked."
+    models = ranking.unique("measurement_id", maintain_order=True)
+    verdicts = dict(models["attribution"].value_counts().iter_rows())
+    counted = ", ".join(f"{n} {word}" for word in ATTRIBUTION if (n := verdicts.get(word)))
+    counted = f"{count(models.height, 'model')}: {counted}; measured {ago(newest(ranking), now)}."
+    named = ranking.filter("is_attributed", pl.col("attribution") == ATTRIBUTION[0])
+    if named.is_empty():
+        return f"Of none can it be said that one of the candidates alone taught it. {counted}"
+    first = named.sort("share", descending=True).row(0, named=True)
+    return (
+        f"**{escaped(first['distilled'])}** is attributed to {escaped(first['teacher'])}: of what "
+        f"parts both from {escaped(first['student'])}, {number(first['share'])} is common to them; "
+        f"wrong candidates stay below {number(first['null_share'])}. {counted}"
+    )

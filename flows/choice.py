@@ -1,10 +1,27 @@
 """What a user can choose for the measurements of a run."""
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from measure import prompts, run
+from measure.errors import BadInput
 from measure.records import PppFit, TauKind
 from measure.request import DEFAULT_SEEDS, parse_seeds
+
+Chosen = TypeVar("Chosen", bound=BaseModel)
+
+
+def validated(kind: type[Chosen], options: Mapping[str, Any]) -> Chosen:
+    """The choices of a command line; BadInput for the first that cannot be."""
+    try:
+        return kind.model_validate(options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
+        given, why = first["input"], first["msg"].lower()
+        raise BadInput(f"{name} {given!r} cannot be: {why}") from error
 
 
 class Choice(BaseModel):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows import cli_sentences, cli_stability
+from flows import cli_circuits, cli_sentences, cli_stability
 
 if TYPE_CHECKING:  # argparse has no public name for what add_subparsers returns
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]
@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_verdict(commands)
     cli_sentences.add_trace(commands)
     cli_sentences.add_select(commands)
+    cli_circuits.add_circuits(commands)
     cli_stability.add_stability(commands)
     _add_declare(commands)
     _add_sql(commands)
@@ -187,9 +188,17 @@ def _add_sql(commands: "Commands") -> None:
     sql = commands.add_parser(
         "sql",
         help="ask the lake a question, read-only",
-        description="Runs one SELECT over every table and mart (warehouse/DICTIONARY.md).",
+        description="Runs one SELECT over every table and mart (warehouse/DICTIONARY.md), in a "
+        "sandbox that can read the lake and do nothing else.",
     )
     sql.add_argument("query", help='such as "select * from summary"; - reads standard input')
+    sql.add_argument("--explain", action="store_true", help="show the plan and run nothing")
+    sql.add_argument(
+        "--rows", type=int, default=1_000_000, metavar="N", help="at most so many (1,000,000)"
+    )
+    sql.add_argument(
+        "--seconds", type=float, default=300.0, metavar="S", help="stop it after so long (300)"
+    )
     sql.add_argument("--format", choices=("table", "csv", "json", "parquet"), default="table")
     sql.add_argument("--out", type=Path, help="write here instead of standard output")
     sql.set_defaults(run=_sql)
@@ -354,10 +363,22 @@ def _demo(given: argparse.Namespace) -> int:
 
 def _sql(given: argparse.Namespace) -> int:
     from flows import report
+    from measure.errors import BadInput
     from warehouse import workbench
 
+    if given.rows < 1 or given.seconds <= 0:
+        raise BadInput("--rows and --seconds must be above 0: give such as `--rows 1000`")
     query = sys.stdin.read() if given.query == "-" else given.query
-    return report.write_answer(workbench.query(query), given.format, given.out)
+    limits = workbench.Limits(given.rows, given.seconds, result_bytes=512_000_000)
+    answer = workbench.query(query, limits=limits, is_plan=given.explain)
+    for fence in answer.missing:
+        sys.stderr.write(f"note: {fence}\n")
+    if given.explain:
+        sys.stdout.write("\n".join(answer.frame["plan"]) + "\n")
+        return DONE
+    if answer.is_cut:
+        sys.stderr.write(f"these are the first {given.rows:,} rows; --rows gives more\n")
+    return report.write_answer(answer.frame, given.format, given.out)
 
 
 def _take(given: argparse.Namespace) -> int:
@@ -428,8 +449,8 @@ def _init(_: argparse.Namespace) -> int:
     return DONE
 
 
-# One tells of a lake that cannot be, one makes it, three need none.
-_WITHOUT_LAKE = (_doctor, _init, _zoo_list, _zoo_build, cli_sentences.run_select)
+# One tells of a lake that cannot be, one makes it, two need none.
+_WITHOUT_LAKE = (_doctor, _init, _zoo_list, _zoo_build)
 
 
 if __name__ == "__main__":

@@ -23,34 +23,11 @@ def add_trace(commands: "Commands") -> None:
     trace.add_argument(
         "--control", metavar="C", help="an unrelated model, for the share a wrong teacher earns"
     )
-    trace.add_argument(
-        "--problems",
-        default="zoo40",
-        metavar="FILE",
-        help=".jsonl of `problem` and `answer` (default: zoo40, which the embedded models solve)",
-    )
-    trace.add_argument(
-        "--rollouts", metavar="FILE", help=".jsonl of the distilled model's `text` by `problem_id`"
-    )
-    trace.add_argument("--samples", type=int, default=16, metavar="K", dest="n_samples")
-    trace.add_argument("--temperature", type=float, default=0.6, metavar="X")
-    trace.add_argument("--top-p", type=float, default=0.95, metavar="X")
-    trace.add_argument("--max-new-tokens", type=int, default=512, metavar="N")
-    trace.add_argument("--seed", type=int, default=0, metavar="N")
-    trace.add_argument(
-        "--plain-prompt",
-        default="Q: {problem}\\nA:",
-        metavar="TEXT",
-        help="for models without a chat template; \\n is a line break (default: %(default)s)",
-    )
+    _add_sampling(trace, "zoo40", "which the embedded models solve", 16, 0.6, "distilled model")
     trace.add_argument("--alpha", type=float, default=0.1, metavar="X")
     trace.add_argument("--beta", type=float, metavar="X", help="default: found from the sentences")
     trace.add_argument("--length-rule", choices=("student", "own"), default="student")
-    trace.add_argument("--device", help="cpu, cuda:0, ... (default: the first GPU, else the CPU)")
-    trace.add_argument("--dtype", default="float32", help="of the weights in memory")
-    trace.add_argument("--batch-size", type=int, default=64, metavar="N", help="rollouts at once")
-    trace.add_argument("--dry-run", action="store_true", help="say what it would cost, and stop")
-    trace.add_argument("--json", action="store_true", help="print one JSON array")
+    trace.add_argument("--json", action="store_true", help="print one JSON object")
     trace.set_defaults(run=_trace)
 
 
@@ -61,17 +38,13 @@ def add_select(commands: "Commands") -> None:
         help="choose the teacher's responses that a student should learn from",
         description="Samples a teacher's responses, scores their sentences under teacher and "
         "student, and writes one right response of each question as fine-tuning data: JSON lines "
-        "of prompt and completion, and how each was chosen.",
+        "of prompt and completion, and how each was chosen. What is in the lake already is not "
+        "done again.",
     )
     select.add_argument("--teacher", required=True, metavar="T", help="the model that answers")
     select.add_argument("--student", required=True, metavar="S", help="the model that shall learn")
     select.add_argument("--out", required=True, type=Path, metavar="FILE", help="the .jsonl file")
-    select.add_argument(
-        "--problems",
-        default="zoo-train100",
-        help="a .jsonl file of problems and answers (default: 100 that embedded models can solve)",
-    )
-    select.add_argument("--samples", type=int, default=8, metavar="K", help="of each problem")
+    _add_sampling(select, "zoo-train100", "100 like the zoo's training", 8, 1.0, "teacher")
     select.add_argument(
         "--criterion",
         # Those of measure.selection, which imports NumPy.
@@ -79,46 +52,68 @@ def add_select(commands: "Commands") -> None:
         default="max-count",
         help="what is wanted of a response (default: the most sentences that are the teacher's)",
     )
-    select.add_argument("--beta", type=float, help="default: found from the sentences")
-    select.add_argument("--keep-wrong", action="store_true", help="wrong answers may be chosen")
-    select.add_argument("--temperature", type=float, default=1.0)
-    select.add_argument("--max-new-tokens", type=int, default=512, metavar="N")
-    select.add_argument("--seed", type=int, default=0)
-    select.add_argument("--device", help="cpu, cuda:0, ... (default: the first GPU, else the CPU)")
-    select.add_argument("--dtype", default="float32", help="of the weights in memory")
-    select.add_argument("--batch-size", type=int, default=64, metavar="N", help="responses at once")
+    select.add_argument("--beta", type=float, metavar="X", help="default: found from the sentences")
+    select.add_argument(
+        "--keep-wrong", action="store_false", dest="only_right", help="wrong answers may be chosen"
+    )
     select.add_argument("--force", action="store_true", help="write the file anew if it exists")
-    select.set_defaults(run=run_select)
+    select.set_defaults(run=_select)
+
+
+def _add_sampling(
+    parser: argparse.ArgumentParser,
+    problems: str,
+    what: str,
+    samples: int,
+    temperature: float,
+    writer: str,
+) -> None:
+    """What is sampled, how, and on which machine; the defaults of both commands differ."""
+    parser.add_argument(
+        "--problems",
+        default=problems,
+        metavar="FILE",
+        help=f".jsonl of `problem` and `answer` (default: {problems}, {what})",
+    )
+    parser.add_argument(
+        "--rollouts", metavar="FILE", help=f".jsonl of the {writer}'s `text` by `problem_id`"
+    )
+    parser.add_argument(
+        "--samples", type=int, default=samples, metavar="K", dest="n_samples",
+        help="of each problem (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--temperature", type=float, default=temperature, metavar="X")
+    parser.add_argument("--top-p", type=float, default=0.95, metavar="X")
+    parser.add_argument("--max-new-tokens", type=int, default=512, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument(
+        "--plain-prompt",
+        default="Q: {problem}\\nA:",
+        metavar="TEXT",
+        help="for models without a chat template; \\n is a line break (default: %(default)s)",
+    )
+    parser.add_argument("--device", help="cpu, cuda:0, ... (default: the first GPU, else the CPU)")
+    parser.add_argument("--dtype", default="float32", help="of the weights in memory")
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="rollouts at once")
+    parser.add_argument("--dry-run", action="store_true", help="say what it would cost, and stop")
 
 
 def _trace(given: argparse.Namespace) -> int:
     from flows import trace
 
-    options = {k: v for k, v in vars(given).items() if k not in ("run", "json", "dry_run")}
-    options["plain_prompt"] = given.plain_prompt.replace("\\n", "\n")
+    options = _options(given, "json")
     return trace.trace(options, as_json=given.json, dry_run=given.dry_run)
 
 
-def run_select(given: argparse.Namespace) -> int:
-    """Run `cicatrix select`, which needs no lake."""
+def _select(given: argparse.Namespace) -> int:
     from flows import selecting
-    from measure.rollouts import Sampling
 
-    choice = selecting.Choice(
-        teacher=given.teacher,
-        student=given.student,
-        problem_set=given.problems,
-        sampling=Sampling(
-            n_samples=given.samples,
-            temperature=given.temperature,
-            max_new_tokens=given.max_new_tokens,
-            seed=given.seed,
-        ),
-        criterion=given.criterion,
-        beta=given.beta,
-        only_right=not given.keep_wrong,
-        device=given.device,
-        dtype=given.dtype,
-        batch_size=given.batch_size,
-    )
-    return selecting.select(choice, given.out, force=given.force)
+    options = _options(given, "out", "force")
+    return selecting.select(options, given.out, force=given.force, dry_run=given.dry_run)
+
+
+def _options(given: argparse.Namespace, *others: str) -> dict[str, object]:
+    """The choices of what is sampled and measured; `others` are the command's own."""
+    left_out = {"run", "dry_run", *others}
+    options = {name: value for name, value in vars(given).items() if name not in left_out}
+    return options | {"plain_prompt": given.plain_prompt.replace("\\n", "\n")}

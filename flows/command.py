@@ -3,9 +3,6 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
 
 from flows import environment, estimating, report, verdict, verdict_screen
 from flows.choice import Choice
@@ -15,19 +12,6 @@ from flows.targets import Target, in_order
 from measure import functional, models, sources, structural
 from measure.errors import BadInput
 from warehouse.lake import Lake
-
-Chosen = TypeVar("Chosen", bound=BaseModel)
-
-
-def validated(kind: type[Chosen], options: Mapping[str, Any]) -> Chosen:
-    """The choices of a command line; BadInput for the first that cannot be."""
-    try:
-        return kind.model_validate(options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
-        given, why = first["input"], first["msg"].lower()
-        raise BadInput(f"{name} {given!r} cannot be: {why}") from error
 
 
 def estimate(targets: Sequence[Target], options: Mapping[str, object]) -> int:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from flows.choice import Choice
+from flows.sampler import Sampled
 from flows.stability_run import Assessment
 from flows.targets import Target, bases_read_by, in_order
-from flows.tracer import Trace
 from measure import block_states, models, run, sources
 from measure.errors import BadInput
 from measure.variants import VariantSet
@@ -72,50 +72,59 @@ def of(targets: Sequence[Target], choice: Choice) -> Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class TraceEstimate:
-    """Cost of all that a provenance run asks for; an upper bound, as the lake is not asked."""
+class SampledEstimate:
+    """Cost of all that is to be sampled and scored; an upper bound, as the lake is not asked."""
 
-    n_models: int
+    n_readers: int
     n_sampled: int
     n_scored: int
     max_new_tokens: int
     seconds: float
     memory_bytes: int
+    download_bytes: int
     device: str
 
     def text(self) -> str:
         """One line for a person."""
+        download = f"{self.download_bytes / 1e6:,.0f} MB" if self.download_bytes else "nothing"
         return (
-            f"to trace, if none of it is in the lake: {self.n_sampled:,} completions of at most "
-            f"{self.max_new_tokens:,} tokens, {self.n_scored:,} scored by {self.n_models} models; "
+            f"to do, if none of it is in the lake: {self.n_sampled:,} completions of at most "
+            f"{self.max_new_tokens:,} tokens, {self.n_scored:,} scored by {self.n_readers} models; "
             f"at most {_duration(self.seconds)} and {self.memory_bytes / 1e9:.1f} GB of memory on "
-            f"{self.device}"
+            f"{self.device}; to download: {download}"
         )
 
 
-def of_trace(trace: Trace, n_problems: int, device: str) -> TraceEstimate:
+def of_sampled(chosen: Sampled, n_problems: int, device: str) -> SampledEstimate:
     """Cost as if every completion were as long as is allowed; a model not found costs nothing."""
     flops_per_s = EFFICIENCY * matmul_flops_per_s(device)
-    n_rollouts = n_problems * trace.n_samples
-    n_tokens = n_rollouts * (PROMPT_TOKENS + trace.max_new_tokens)
-    n_writers = len(trace.models())
-    n_sampled = n_rollouts * (n_writers - bool(trace.rollouts))
-    seconds, largest = START_S, 0
-    for ref in trace.models():
+    writers, readers = chosen.writers(), chosen.readers()
+    n_rollouts = n_problems * chosen.n_samples
+    n_tokens = n_rollouts * (PROMPT_TOKENS + chosen.max_new_tokens)
+    sampling = [ref for ref in writers if not chosen.rollouts or ref != chosen.written_elsewhere()]
+    seconds, download, largest = START_S, 0, 0
+    for ref in dict.fromkeys([*writers, *readers]):
         try:
             size = sources.size_of(ref)
         except (BadInput, ConnectionError):
             continue
+        download += size.download_bytes
         largest = max(largest, size.n_params)
-        n_sets = n_writers + (ref != trace.distilled or not trace.rollouts)
+        n_sets = len(writers) * (ref in readers) + (ref in sampling)
         seconds += LOAD_S + n_sets * 2 * size.n_params * n_tokens / flops_per_s
-    n_steps = trace.max_new_tokens * math.ceil(n_rollouts / trace.batch_size)
-    seconds += n_sampled / n_rollouts * n_steps * STEP_S
-    element = torch.empty((), dtype=models.DTYPES.get(trace.dtype, torch.float32)).element_size()
+    n_steps = chosen.max_new_tokens * math.ceil(n_rollouts / chosen.batch_size)
+    seconds += len(sampling) * n_steps * STEP_S
+    element = torch.empty((), dtype=models.DTYPES.get(chosen.dtype, torch.float32)).element_size()
     memory = OVERHEAD_BYTES + largest * (element + 4)
-    n_scored = n_writers * n_rollouts
-    return TraceEstimate(
-        n_writers, n_sampled, n_scored, trace.max_new_tokens, seconds, memory, device
+    return SampledEstimate(
+        n_readers=len(readers),
+        n_sampled=len(sampling) * n_rollouts,
+        n_scored=len(writers) * n_rollouts,
+        max_new_tokens=chosen.max_new_tokens,
+        seconds=seconds,
+        memory_bytes=memory,
+        download_bytes=download,
+        device=device,
     )
 
 

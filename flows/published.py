@@ -15,7 +15,7 @@ FILE = SQL / "marts" / "published.sql"
 _HEAD = """\
 -- One row per number, range or label that others have published; nothing measured is among them.
 -- Written by `python -m flows.published` from measure/published.toml.
--- source: 'S0' is Coslett 2026, 'S4' arXiv 2512.20908; 'TEXT' and a page are weaker
+-- source: 'S0' Coslett 2026, 'S3' arXiv 2505.10822, 'S4' 2512.20908; 'TEXT', a page: weaker
 -- place: table or section of the source; null if not known
 -- pair: the pair, model or family; 'unnamed N' where the model is not known
 -- family: base family; null if there is none or it is not known

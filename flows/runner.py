@@ -1,4 +1,4 @@
-"""What every run of models over rollouts does: one model in memory, units, progress, failures."""
+"""What every run of models does: one model in memory, its jobs, progress, failures."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,12 +17,13 @@ from warehouse.lake import Lake
 class Runner:
     """The state of one run. Not a dataclass: Prefect walks through those given to a task."""
 
-    def __init__(self, lake: Lake, device: str, dtype: str) -> None:
+    def __init__(self, lake: Lake, device: str, dtype: str, unit: str = "rollout") -> None:
         self.lake = lake
         self.device = device
         self.failures: dict[str, str] = {}  # reference -> why nothing can be said of it
         self.n_new_units = 0
         self._dtype = dtype
+        self._unit = unit  # what the bar counts
         self._ids: dict[str, str] = {}
         self._loaded: tuple[str, CausalLM] | None = None
 
@@ -32,10 +33,26 @@ class Runner:
             self._ids[ref] = sources.model_id_of(ref)
         return self._ids[ref]
 
+    def model(self, ref: str) -> CausalLM:
+        """A model in memory, known to the lake; the one before it is let go of."""
+        if self._loaded is None or self._loaded[0] != ref:
+            self._loaded = None
+            source = sources.find(ref)
+            model = models.load(source, device=self.device, dtype=self._dtype)
+            self._loaded = (ref, model)
+            self.lake.add_models([asdict(model.card)])
+            if source.kind == "zoo":
+                self.lake.add_organisms([organism(ref, self.model_id)])
+        return self._loaded[1]
+
     def note(self, ref: str, error: BaseException | None) -> None:
         """Keep why a model could not be measured."""
         if error is not None:
             self.failures.setdefault(ref, ledger.outcome_of(error)[1])
+
+    def at_hand(self, refs: Sequence[str]) -> list[str]:
+        """Those of which nothing failed."""
+        return [ref for ref in refs if ref not in self.failures]
 
     def is_done(self, measurement: Measurement) -> bool:
         """Whether all its units are in the lake."""
@@ -50,16 +67,16 @@ class Runner:
         )
         return tuple(Rollout(**row) for row in found.iter_rows(named=True))
 
-    def run(self, ref: str, jobs: Sequence[run.Job], what: str) -> None:
+    def run(self, ref: str, jobs: Sequence[run.Job], what: str = "") -> None:
         """Measure what is missing of these jobs; `what` names them beside the bar."""
         pending = [job for job in jobs if not self.is_done(job.measurement)]
         if not pending:
             return
-        model = self._model(ref)
+        model = self.model(ref)
         with tqdm(
             total=sum(job.n_passes for job in pending),
             desc=f"{model.card.label[:20]:20s} {what:10s}",
-            unit="rollout",
+            unit=self._unit,
             disable=None,
         ) as bar:
             for job in pending:
@@ -75,15 +92,3 @@ class Runner:
                     progress=lambda n: ledger.advance(bar, n),
                 )
                 self.n_new_units += len(job.measurement.units) - done
-
-    def _model(self, ref: str) -> CausalLM:
-        """A model in memory, known to the lake; one at a time."""
-        if self._loaded is None or self._loaded[0] != ref:
-            self._loaded = None  # let go of one model before taking the next
-            source = sources.find(ref)
-            model = models.load(source, device=self.device, dtype=self._dtype)
-            self._loaded = (ref, model)
-            self.lake.add_models([asdict(model.card)])
-            if source.kind == "zoo":
-                self.lake.add_organisms([organism(ref, self.model_id)])
-        return self._loaded[1]

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows import command, estimating
+from flows.choice import validated
 from flows.report import console, number
 from flows.stability_run import Assessment, Assessor
 from measure import models, variants
@@ -25,7 +26,7 @@ PROXY = (
 def stability(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -> int:
     """Measure what is missing, then say what of the teacher its students have; 1 if one failed."""
     tell = _note if as_json else _say
-    chosen = command.validated(Assessment, options)
+    chosen = validated(Assessment, options)
     device = chosen.device or models.pick_device()
     models.check_device(device)
     chosen.sampling()  # refuses what cannot be sampled

@@ -1,4 +1,8 @@
-"""Appending what was measured on another machine: `python -m measure`'s lines, or a pack."""
+"""Appending what was measured on another machine: `python -m measure`'s lines, or a pack.
+
+What runs no model is computed here: distances, labels and attribution, and answers that were made
+where nothing could read them.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from flows import ledger
-from measure import functional
+from flows.sampler import LakeKept
+from measure import functional, problems, rollouts
 from measure.errors import BadInput
+from measure.readings import AtOnce, Scored
 from measure.records import Mode, PppFit
 from measure.request import Measurement, text_set_sha256
+from measure.transfer import Options
 from warehouse.lake import Lake
 from warehouse.pack import TakenPack, is_pack, take_pack
 
@@ -24,12 +31,15 @@ class Taken:
     n_rows: int = 0
     n_failures: int = 0
     n_distances: int = 0
+    n_conclusions: int = 0  # labels against a teacher, and rankings of teachers
 
     def text(self) -> str:
         """One line for a person."""
+        concluded = f"{self.n_conclusions} labellings and rankings computed; "
         return (
             f"took {self.n_units} units ({self.n_rows:,} records), {self.n_known} were there; "
-            f"{self.n_distances} distances computed; {self.n_failures} failures noted"
+            f"{self.n_distances} distances computed; "
+            f"{concluded if self.n_conclusions else ''}{self.n_failures} failures noted"
         )
 
 
@@ -47,7 +57,7 @@ def take(path: Path) -> Taken | TakenPack:
 
 
 def _take_lines(lake: Lake, path: Path) -> Taken:
-    """Append a file's units, then the distances its comparisons now allow.
+    """Append a file's units, then what can be computed from them.
 
     Lines before one that is refused stay appended.
     """
@@ -72,7 +82,11 @@ def _take_lines(lake: Lake, path: Path) -> Taken:
             ) from error
     content = [line for _, line in lines]
     _note_attempts(lake, content, new)
-    return replace(taken, n_distances=_measure_distances(lake, content))
+    return replace(
+        taken,
+        n_distances=_measure_distances(lake, content),
+        n_conclusions=_conclude_all(lake, path, lines),
+    )
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -125,7 +139,7 @@ def _take_line(
             is_new = lake.append_unit(
                 content["measurement_id"],
                 content["unit"],
-                content["records"],
+                _with_answers(content["records"]),
                 content["duration_s"],
                 batch_size=batch_sizes[content["measurement_id"]],
             )
@@ -135,7 +149,7 @@ def _take_line(
             return replace(taken, n_units=taken.n_units + 1, n_rows=taken.n_rows + n_rows)
         case "failure":
             return replace(taken, n_failures=taken.n_failures + _note_failure(lake, **content))
-        case "discard":
+        case "discard" | "trace":
             pass
         case other:
             raise KeyError(f"line kind {other!r}")
@@ -170,7 +184,8 @@ def _note_attempts(lake: Lake, lines: list[dict[str, Any]], new: set[str]) -> No
     labels = {line["model_id"]: line["label"] for line in lines if line["line"] == "model"}
     for line in lines:
         if line["line"] == "measurement" and line["measurement_id"] in new:
-            named = line["models"].get("model") or line["models"]["derivative"]
+            of = line["models"]
+            named = of.get("model") or of.get("derivative") or of["distilled"]
             attempt = lake.start_attempt(
                 model_ref=labels.get(named, named),
                 device=line["device"],
@@ -180,6 +195,79 @@ def _note_attempts(lake: Lake, lines: list[dict[str, Any]], new: set[str]) -> No
                 batch_size=line["batch_size"],
             )
             lake.end_attempt(attempt, "done")
+
+
+def _with_answers(tables: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The records of a unit; answers that nothing could read where they were made are read here."""
+    if "rollout" not in tables:
+        return tables
+    read = [
+        {**row, **_answer(row["text"], row["gold"])} if row["reason"] == problems.UNREAD else row
+        for row in tables["rollout"]
+    ]
+    return {**tables, "rollout": read}
+
+
+def _answer(text: str, gold: str | None) -> dict[str, Any]:
+    found = problems.check(text, gold)
+    return {"answer": found.text, "is_correct": found.is_correct, "reason": found.reason}
+
+
+def _conclude_all(lake: Lake, path: Path, lines: list[tuple[int, dict[str, Any]]]) -> int:
+    """Labels and rankings of the file's traces that are complete; how many were new."""
+    n_new = 0
+    labels = {line["model_id"]: line["label"] for _, line in lines if line["line"] == "model"}
+    for number, line in lines:
+        if line["line"] != "trace":
+            continue
+        try:
+            for plan, make in _conclusions(lake, line):
+                ref = labels.get(line["distilled"], line["distilled"])
+                n_new += ledger.measure_at_once(lake, plan, make, ref=ref)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise BadInput(
+                f"{str(path)!r}, line {number}: {error} is not what `python -m measure` writes: "
+                "give the file of its --out"
+            ) from error
+    return n_new
+
+
+def _conclusions(lake: Lake, line: Mapping[str, Any]) -> list[AtOnce]:
+    """What can be read from a trace, if all that it names is there.
+
+    Raises:
+        ValueError: rollouts or scores are of another model or text than it says.
+    """
+    name, sha256 = line["prompts"]
+    scores = {(reader, writer): found for reader, writer, found in line["scores"]}
+    scored = Scored(LakeKept(lake), (name, sha256), dict(line["rollouts"]), scores)
+    named = [*scored.rollouts.values(), *scored.scores.values()]
+    if not all(lake.is_complete(measurement_id) for measurement_id in named):
+        return []
+    texts: dict[str, str] = {}
+    for writer, measurement_id in scored.rollouts.items():
+        texts[writer] = rollouts.texts_sha256(scored.kept.rollouts(measurement_id))
+        if _model_and_text(lake, measurement_id)[0] != writer:
+            raise ValueError(f"rollouts {measurement_id!r} of {writer!r}")
+    for (reader, writer), measurement_id in scored.scores.items():
+        if _model_and_text(lake, measurement_id) != (reader, texts[writer]):
+            raise ValueError(f"scores {measurement_id!r} by {reader!r} on {writer!r}")
+    return scored.conclusions(
+        line["teachers"],
+        line["student"],
+        line["distilled"],
+        line["control"],
+        Options(**line["options"]),
+    )
+
+
+def _model_and_text(lake: Lake, measurement_id: str) -> tuple[str, str | None]:
+    found = lake.query(
+        "select model_id, text_sha256 from measurement inner join measurement_model "
+        "using (measurement_id) where measurement_id = ? and role = 'model'",
+        [measurement_id],
+    )
+    return found.row(0)
 
 
 def _note_failure(lake: Lake, model_ref: str, reason: str) -> int:

@@ -1,20 +1,19 @@
 """What `cicatrix trace` does around the flow: estimate, run, tell."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
-import polars as pl
 from rich.table import Table
 from rich.text import Text
 
 from flows import command, estimating
 from flows.report import console, number
+from flows.sampler import chosen_of
 from flows.tracer import Trace, Tracer
-from measure import models, problems, sources
-from measure.errors import BadInput
+from measure import models
 from warehouse import read
 from warehouse.lake import Lake
 
@@ -25,26 +24,26 @@ _WHOSE = {"distilled": "the distilled model's", "student": "the student's own (n
 def trace(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -> int:
     """Trace what is missing, then say what the sentences say; 1 if a model failed."""
     tell = _note if as_json else _say
-    chosen = command.validated(Trace, options)
+    chosen = chosen_of(Trace, options)
     device = chosen.device or models.pick_device()
     models.check_device(device)
-    chosen.sampling()  # refuses what cannot be sampled
     with Lake.open() as lake:
         tracer = Tracer(lake, chosen, device)
-        _tell_problems(tracer, tell)
+        tracer.tell_problems(tell)
+        n_problems = len(tracer.asked.problems)
         if dry_run:
-            tell(estimating.of_trace(chosen, len(tracer.asked.problems), device).text())
+            tell(estimating.of_sampled(chosen, n_problems, device).text())
             return 0
         complete = tracer.is_complete()
         if complete:
             tracer.conclude()
             tell("all rollouts and scores are in the lake: no model has to run")
-    failures: dict[str, str] = {}
     if not complete:
-        tell(estimating.of_trace(chosen, len(tracer.asked.problems), device).text())
-        failures = _run_flow(chosen, device, tell)
-    ids = _ids(chosen, failures)
-    shown, ranking = _found(chosen, ids), _ranking(chosen, ids)
+        tell(estimating.of_sampled(chosen, n_problems, device).text())
+        tracer.failures.update(_run_flow(chosen, device, tell))
+    with Lake.open() as lake:
+        tracer.go_on_in(lake)
+        shown, ranking = _found(tracer)
     if as_json:
         answer = {"teachers": shown, "attribution": ranking}
         sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=2, default=str) + "\n")
@@ -52,19 +51,9 @@ def trace(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -> i
         for found in shown:
             _show(found)
         _show_ranking(ranking)
-    for ref, reason in failures.items():
+    for ref, reason in tracer.failures.items():
         _note(f"failed: {ref}: {reason}")
-    return 1 if failures else 0
-
-
-def _tell_problems(tracer: Tracer, tell: Callable[[str], None]) -> None:
-    asked = tracer.asked
-    line = f"{asked.name}: {len(asked.problems)} problems"
-    if asked.n_without_answer:
-        line += f", {asked.n_without_answer} without an answer to compare with"
-    tell(line)
-    if tracer.skipped:
-        tell(f"left out: {len(tracer.skipped)} lines, such as {tracer.skipped[0]}")
+    return 1 if tracer.failures else 0
 
 
 def _run_flow(chosen: Trace, device: str, tell: Callable[[str], None]) -> dict[str, str]:
@@ -78,41 +67,24 @@ def _run_flow(chosen: Trace, device: str, tell: Callable[[str], None]) -> dict[s
     return command.run_flow(run, device, tell)
 
 
-def _ids(chosen: Trace, failures: dict[str, str]) -> dict[str, str]:
-    """Reference -> model_id of the models of which nothing failed."""
-    ids: dict[str, str] = {}
-    for ref in chosen.models():
-        if ref not in failures:
-            with suppress(BadInput, ConnectionError):  # a hub that went away since
-                ids[ref] = sources.model_id_of(ref)
-    return ids
+def _found(tracer: Tracer) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What these very measurements say: of each teacher its row, shares and areas; the ranking.
 
-
-def _of_pair(mart: str, chosen: Trace, ids: dict[str, str]) -> pl.DataFrame:
-    """A mart's rows of this student and distilled model on these problems."""
-    return read.mart(mart).filter(
-        pl.col("student_id") == ids.get(chosen.student),
-        pl.col("distilled_id") == ids.get(chosen.distilled),
-        pl.col("prompt_set_sha256") == problems.load(chosen.problems).sha256,
-    )
-
-
-def _found(chosen: Trace, ids: dict[str, str]) -> list[dict[str, Any]]:
-    """What the lake says of each teacher: the pair's row, its shares and areas."""
+    Nothing where student or distilled model failed.
+    """
+    if not tracer.teachers_at_hand():
+        return [], []
+    *labels, ranking = (plan.measurement_id for plan, _ in tracer.conclusions())
     found: list[dict[str, Any]] = []
-    rows = _of_pair("provenance", chosen, ids)
-    for teacher in chosen.teachers:
-        for row in rows.filter(pl.col("teacher_id") == ids.get(teacher)).iter_rows(named=True):
-            mine = pl.col("measurement_id") == row["measurement_id"]
-            shares = read.mart("provenance_breakdown").filter(mine)
-            areas = read.mart("provenance_correctness").filter(mine)
-            found.append({**row, "shares": shares.to_dicts(), "areas": areas.to_dicts()})
-    return found
-
-
-def _ranking(chosen: Trace, ids: dict[str, str]) -> list[dict[str, Any]]:
-    """The candidates for the teacher, the first in rank first."""
-    return _of_pair("teacher_attribution", chosen, ids).sort("rank", nulls_last=True).to_dicts()
+    for measurement_id in labels:
+        for row in read.of_measurement("provenance", measurement_id).iter_rows(named=True):
+            shares, areas = (
+                read.table(name, measurement_id=measurement_id).to_dicts()
+                for name in ("provenance_share", "provenance_area")
+            )
+            found.append({**row, "shares": shares, "areas": areas})
+    ranked = read.of_measurement("teacher_attribution", ranking).sort("rank", nulls_last=True)
+    return found, ranked.to_dicts()
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -132,11 +104,24 @@ def _show(found: dict[str, Any]) -> None:
     _say(
         f"n: {found['n_sentences']} sentences of {found['n_rollouts']} rollouts "
         f"({found['n_correct']} right, {found['n_incorrect']} wrong, {found['n_unchecked']} "
-        f"unchecked); beta {number(found['beta'])} ({found['beta_source']}), least kappa "
-        f"{number(found['least_kappa'])}"
+        f"unchecked); beta {number(found['beta'])} ({found['beta_source']}); kappa with labels at "
+        f"other thresholds, the least, {number(found['least_kappa'])}, by the other length rule "
+        f"{number(found['own_token_kappa'])}; {found['n_masked']} are Shared by alpha alone"
     )
+    if left_out := _left_out(found):
+        _say(f"left out: {left_out}")
     _say(f"teacher patterns: {found['transfer']} ({found['transfer_reasons']})")
     _say(f"right answers: {found['correctness']} ({found['correctness_reasons']})")
+
+
+def _left_out(found: dict[str, Any]) -> str:
+    """What no statistic counts, marks of reasoning apart."""
+    kinds = {
+        "n_empty": "rollouts without a sentence",
+        "n_unscored": "sentences without a token in some model or beyond its positions",
+        "n_repeats": "sentences that repeat the one before",
+    }
+    return ", ".join(f"{found[name]} {what}" for name, what in kinds.items() if found[name])
 
 
 def _show_ranking(ranking: list[dict[str, Any]]) -> None:
@@ -157,7 +142,13 @@ def _show_ranking(ranking: list[dict[str, Any]]) -> None:
     console().print(table)
     first = ranking[0]
     names = ", ".join(row["teacher"] for row in ranking if row["is_attributed"])
-    said = f"{first['attribution']}{f' ({names})' if names else ''}: {first['attribution_reasons']}"
+    called = {row["role"]: row["teacher"] for row in ranking}
+    reasons = re.sub(
+        r"\bteacher(?:-\d+)?\b",
+        lambda role: called.get(role[0], role[0]),
+        first["attribution_reasons"],
+    )
+    said = f"{first['attribution']}{f' ({names})' if names else ''}: {reasons}"
     _say(f"capability lineage: {said}")
 
 

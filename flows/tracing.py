@@ -1,26 +1,30 @@
-"""The flow that traces sentences: rollouts, scores of every model, labels against each teacher."""
+"""The flows that sample and score: `trace`, with its labels and ranking, and `select`."""
+
+from collections.abc import Collection
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.measuring import ON_DEVICE, SomeFailed, ensure_slot, failure_of, held
+from flows.sampler import Sampled, Sampler
+from flows.selector import Choice, Selector
 from flows.tracer import Trace, Tracer
 from measure import models
 from warehouse.lake import Lake
 
 
 @task(**ON_DEVICE, task_run_name="rollouts of {ref}")
-def sample_rollouts(tracer: Tracer, ref: str) -> None:
+def sample_rollouts(sampler: Sampler, ref: str) -> None:
     """Completions of one model that are not in the lake yet."""
-    with held(tracer.device):
-        tracer.sample(ref)
+    with held(sampler.device):
+        sampler.sample(ref)
 
 
 @task(**ON_DEVICE, task_run_name="sentences under {ref}")
-def score_sentences(tracer: Tracer, ref: str) -> None:
+def score_sentences(sampler: Sampler, ref: str) -> None:
     """One model's scores of every model's rollouts."""
-    with held(tracer.device):
-        tracer.score(ref)
+    with held(sampler.device):
+        sampler.score(ref)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -36,17 +40,43 @@ def trace_sentences(trace: Trace) -> int:
     Raises:
         SomeFailed: with the reason by model; a teacher or control that failed leaves the others.
     """
-    device = trace.device or models.pick_device()
-    ensure_slot(device)
+    device = _device_of(trace)
     with Lake.open() as lake:
         tracer = Tracer(lake, trace, device)
-        for step in (sample_rollouts, score_sentences):
-            for ref in trace.models():
-                if ref not in tracer.failures:
-                    tracer.note(ref, failure_of(step(tracer, ref, return_state=True)))
-            if tracer.failures.keys() & {trace.student, trace.distilled}:
-                raise SomeFailed(tracer.failures)
+        _sample_and_score(tracer, trace, needed={trace.student, trace.distilled})
         tracer.note(trace.distilled, failure_of(conclude(tracer, return_state=True)))
         if tracer.failures:
             raise SomeFailed(tracer.failures)
         return tracer.n_new_units
+
+
+@flow(name="select", persist_result=False)
+def sample_responses(choice: Choice) -> int:
+    """Sample and score what a selection lacks; how many units were new.
+
+    Raises:
+        SomeFailed: with the reason by model.
+    """
+    device = _device_of(choice)
+    with Lake.open() as lake:
+        selector = Selector(lake, choice, device)
+        _sample_and_score(selector, choice, needed=choice.readers())
+        return selector.n_new_units
+
+
+def _device_of(chosen: Sampled) -> str:
+    device = chosen.device or models.pick_device()
+    ensure_slot(device)
+    return device
+
+
+def _sample_and_score(sampler: Sampler, chosen: Sampled, needed: Collection[str]) -> None:
+    """Raises SomeFailed once a model that is needed failed; without another the rest goes on."""
+    for step, refs in (
+        (sample_rollouts, chosen.writers()),
+        (score_sentences, chosen.readers()),
+    ):
+        for ref in sampler.at_hand(refs):
+            sampler.note(ref, failure_of(step(sampler, ref, return_state=True)))
+        if sampler.failures.keys() & set(needed):
+            raise SomeFailed(sampler.failures)

@@ -7,7 +7,7 @@ Of a handful of values the bootstrap's interval is too narrow (of five it covers
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
     Sample = Float[NDArray[np.float64], "units dims"]
 
@@ -46,6 +46,19 @@ def wilson_interval(n_hits: int, n: int) -> tuple[float, float] | None:
     return (low if n_hits else 0.0), (high if n_hits < n else 1.0)
 
 
+def bootstrap_counts(
+    n_units: int, n_resamples: int = N_RESAMPLES, chunk: int = CHUNK
+) -> Iterator[Int[NDArray[np.int64], "resamples units"]]:
+    """How often each unit is drawn in each resample, `chunk` resamples at a time.
+
+    The same of every sample of so many units, so that two samples of the same units stay paired.
+    """
+    rng = np.random.default_rng(SEED)
+    shares = np.full(n_units, 1 / n_units)
+    for start in range(0, n_resamples, chunk):
+        yield rng.multinomial(n_units, shares, size=min(chunk, n_resamples - start))
+
+
 def bootstrap_interval(
     values: Sample, statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 ) -> tuple[float, float]:
@@ -54,13 +67,8 @@ def bootstrap_interval(
     `statistic` maps means of shape [resamples, dims] to one number a resample, NaN where it is not
     defined; those resamples are left out.
     """
-    rng = np.random.default_rng(SEED)
     n_units = len(values)
-    drawn: list[NDArray[np.float64]] = []
-    for start in range(0, N_RESAMPLES, CHUNK):
-        size = min(CHUNK, N_RESAMPLES - start)
-        counts = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=size)
-        drawn.append(statistic(counts @ values / n_units))
+    drawn = [statistic(counts @ values / n_units) for counts in bootstrap_counts(n_units)]
     low, high = np.nanpercentile(np.concatenate(drawn), [2.5, 97.5])
     return float(low), float(high)
 

@@ -101,19 +101,7 @@ class CausalLM:
 
     def chat_prompt(self, message: str) -> str | None:
         """The text up to its reply by the model's own chat template; None without a template."""
-        if self.tokenizer.chat_template is None:
-            return None
-        chat = [{"role": "user", "content": message}]
-        try:
-            text = self.tokenizer.apply_chat_template(
-                chat, tokenize=False, add_generation_prompt=True
-            )
-        except Exception as error:  # what a template raises is up to its author
-            raise BadInput(
-                f"the chat template of {self.card.label!r} failed ({_one_line(error)}): "
-                "give a model whose template takes one message of a user"
-            ) from error
-        return str(text)
+        return chat_prompt(self.tokenizer, message, self.card.label)
 
     def encode(self, text: str, *, specials: bool = True) -> list[int]:
         """Token ids of a raw text with the special tokens the tokenizer adds by itself."""
@@ -201,14 +189,31 @@ class CausalLM:
     @torch.inference_mode()
     def logits(self, after_norm: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
         """fp32 logits of states after the final norm, with the model's own scale and soft-cap."""
-        config = self.model.config
         logits = F.linear(after_norm.float(), self._unembedding, self._bias)
+        return self._capped(self._scaled(logits))
+
+    def token_logits(
+        self, after_norm: Float[Tensor, "rows d_model"], tokens: Int[Tensor, "rows k"]
+    ) -> Float[Tensor, "rows k"]:
+        """fp32 logits of k tokens for each state, without those of the others; gradients pass."""
+        logits = torch.einsum("rd,rkd->rk", after_norm.float(), self._unembedding[tokens])
+        logits = logits if self._bias is None else logits + self._bias[tokens]
+        return self._capped(self._scaled(logits))
+
+    def token_directions(self, tokens: Int[Tensor, "rows k"]) -> Float[Tensor, "rows k d_model"]:
+        """What a state after the final norm is multiplied by for each token, before a soft-cap."""
+        return self._scaled(self._unembedding[tokens])
+
+    def _capped(self, logits: Tensor) -> Tensor:
+        cap = getattr(self.model.config, "final_logit_softcapping", None)  # Gemma2
+        return logits if cap is None else cap * torch.tanh(logits / cap)
+
+    def _scaled(self, logits: Tensor) -> Tensor:
+        config = self.model.config
         if (scale := getattr(config, "logit_scale", None)) is not None:  # Cohere multiplies
             logits = logits * scale
         if (divisor := getattr(config, "logits_scaling", None)) is not None:  # Granite divides
             logits = logits / divisor
-        if (cap := getattr(config, "final_logit_softcapping", None)) is not None:  # Gemma2
-            logits = cap * torch.tanh(logits / cap)
         return logits
 
     @torch.inference_mode()
@@ -269,6 +274,12 @@ def check_device(device: str) -> None:
         ) from error
 
 
+def check_dtype(dtype: str) -> None:
+    """Raises BadInput for a type that weights cannot be held in."""
+    if dtype not in DTYPES:
+        raise BadInput(f"dtype {dtype!r} is unknown: give one of {', '.join(DTYPES)}")
+
+
 def pick_device() -> str:
     """The first GPU if there is one, else the CPU."""
     return "cuda:0" if torch.cuda.is_available() else "cpu"
@@ -286,8 +297,7 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
         BadInput: weights missing or not finite, a tokenizer that does not fit, a head whose
             arithmetic is unknown here, or an unknown architecture.
     """
-    if dtype not in DTYPES:
-        raise BadInput(f"dtype {dtype!r} is unknown: give one of {', '.join(DTYPES)}")
+    check_dtype(dtype)
     safe = _safe_arguments(source)
     tokenizer = _load_tokenizer(source, safe)
     try:
@@ -321,6 +331,22 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
     return decoder
 
 
+def tokenizer_of(source: Source) -> PreTrainedTokenizerFast:
+    """The tokenizer of a checked source, without its weights.
+
+    Raises:
+        BadInput: none that gives character offsets.
+    """
+    return _load_tokenizer(source, _safe_arguments(source))
+
+
+def shape_of(source: Source) -> tuple[int, int]:
+    """Layers, and heads and MLPs of all of them, by the configuration alone."""
+    config = AutoConfig.from_pretrained(source.folder, **_safe_arguments(source)).get_text_config()
+    n_layers: int = config.num_hidden_layers
+    return n_layers, n_layers * (config.num_attention_heads + 1)
+
+
 def _load_tokenizer(source: Source, safe: dict[str, Any]) -> PreTrainedTokenizerFast:
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.folder, **safe)
@@ -340,6 +366,26 @@ def _load_tokenizer(source: Source, safe: dict[str, Any]) -> PreTrainedTokenizer
             "give a folder with tokenizer.json"
         )
     return tokenizer
+
+
+def load_tokenizer(source: Source) -> PreTrainedTokenizerFast:
+    """A model's tokenizer without the model."""
+    return _load_tokenizer(source, _safe_arguments(source))
+
+
+def chat_prompt(tokenizer: PreTrainedTokenizerFast, message: str, label: str) -> str | None:
+    """The text up to a reply by a model's chat template; None without a template."""
+    if tokenizer.chat_template is None:
+        return None
+    chat = [{"role": "user", "content": message}]
+    try:
+        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    except Exception as error:  # what a template raises is up to its author
+        raise BadInput(
+            f"the chat template of {label!r} failed ({_one_line(error)}): "
+            "give a model whose template takes one message of a user"
+        ) from error
+    return str(text)
 
 
 def _one_line(error: BaseException, limit: int = 200) -> str:
@@ -455,9 +501,7 @@ def refuse_unlike_base(source: Source, base: Source, texts: Sequence[str]) -> No
             f"base {base.ref!r} has width {base_width:,}, model {source.ref!r} {width:,}: "
             "give the model it was derived from (a stranger goes in --reference)"
         )
-    ours, theirs = (
-        _load_tokenizer(s, _safe_arguments(s))(list(texts))["input_ids"] for s in (source, base)
-    )
+    ours, theirs = (load_tokenizer(s)(list(texts))["input_ids"] for s in (source, base))
     differing = sum(a != b for a, b in zip(ours, theirs, strict=True))  # pyright: ignore[reportArgumentType]
     if differing:
         raise BadInput(

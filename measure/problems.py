@@ -108,11 +108,14 @@ def json_lines(path: Path, skip: Callable[[str], None]) -> Iterator[tuple[int, A
         if not line.strip():
             continue
         try:
-            yield number, json.loads(line.decode("utf-8"))
-        except UnicodeDecodeError:
+            value = json.loads(line.decode("utf-8"))
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # an escape may be half a pair
+        except UnicodeError:
             skip(f"line {number}: not UTF-8")
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             skip(f"line {number}: no JSON")
+        else:
+            yield number, value
 
 
 def problem_of(line: Any, number: int) -> Problem | None:
@@ -123,10 +126,12 @@ def problem_of(line: Any, number: int) -> Problem | None:
     text = fields.get("problem", fields.get("question"))
     if not isinstance(text, str) or not text.strip():
         return None
+    given = (fields.get(name) for name in ("problem_id", "unique_id"))
+    problem_id = next((str(i) for i in given if isinstance(i, str | int)), f"line-{number}")
     answer = fields.get("answer")
     has_answer = isinstance(answer, str | int | float) and str(answer).strip() != ""
     return Problem(
-        problem_id=str(fields.get("problem_id", fields.get("unique_id", f"line-{number}"))),
+        problem_id=problem_id,
         category=str(fields.get("category", fields.get("subject", ""))),
         text=text,
         # GSM8K writes its solution first and the answer after the last of these marks.
@@ -167,10 +172,15 @@ class Answer:
     reason: str | None
 
 
+UNREAD = "math-verify was not installed where it was made: `cicatrix take` reads the answer"
+
+
 def check(body: str, gold: str | None) -> Answer:
     """Read the answer after the reasoning, and compare it with the right one."""
-    from math_verify import verify
-
+    try:
+        from math_verify import verify
+    except ImportError:
+        return Answer(None, None, UNREAD)
     if not body.strip():
         return Answer(None, None if gold is None else False, "empty completion")
     _, closed, reply = body.rpartition(THINK_CLOSE)

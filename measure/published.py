@@ -17,7 +17,7 @@ from measure.verdicts import Layer
 class PublishedNumber:
     """One row per source, place, quantity, convention and subject."""
 
-    source: str  # "S0", "S4", or "TEXT " and a page: a weaker one
+    source: str  # "S0", "S3", "S4", or "TEXT " and a page: a weaker one
     place: str | None = None  # table or section of the source; null if not known
     subject: str  # a model, a family, or what the number is about
     family: str | None = None  # base family; null if there is none or it is not known

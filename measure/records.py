@@ -8,6 +8,27 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from measure.circuit_records import (
+    AblationEffect,
+    Alignment,
+    AttributionEffect,
+    Brittleness,
+    BrittlenessDifference,
+    CircuitNode,
+    CircuitSize,
+    ComponentEffect,
+    ComponentMatch,
+    NoisePoint,
+    NoiseVerdict,
+    OvScore,
+    PatchedCell,
+    PatchingEffect,
+    ProbeAccuracy,
+    RankedStudent,
+    ResidualAttribution,
+    TaskBaseline,
+    TaskPrompt,
+)
 from measure.stability_records import (
     CouplingPoint,
     Hypothesis,
@@ -491,6 +512,25 @@ Record = (
     | ProvenanceSummary
     | AttributionCandidate
     | Attribution
+    | TaskPrompt
+    | AblationEffect
+    | AttributionEffect
+    | TaskBaseline
+    | ComponentEffect
+    | Brittleness
+    | BrittlenessDifference
+    | Alignment
+    | ComponentMatch
+    | CircuitSize
+    | CircuitNode
+    | PatchingEffect
+    | ResidualAttribution
+    | ProbeAccuracy
+    | OvScore
+    | NoisePoint
+    | RankedStudent
+    | PatchedCell
+    | NoiseVerdict
     | StabilityRegion
     | StabilityLimit
     | StepBurden
@@ -519,6 +559,25 @@ TABLE_OF: dict[type, str] = {
     ProvenanceSummary: "provenance_summary",
     AttributionCandidate: "attribution_candidate",
     Attribution: "attribution",
+    TaskPrompt: "task_prompt",
+    AblationEffect: "ablation_effect",
+    AttributionEffect: "attribution_effect",
+    TaskBaseline: "task_baseline",
+    ComponentEffect: "component",
+    Brittleness: "brittleness",
+    BrittlenessDifference: "brittleness_difference",
+    Alignment: "alignment",
+    ComponentMatch: "component_match",
+    CircuitSize: "circuit_size",
+    CircuitNode: "circuit_node",
+    PatchingEffect: "patching_effect",
+    ResidualAttribution: "residual_attribution",
+    ProbeAccuracy: "probe_accuracy",
+    OvScore: "ov_score",
+    NoisePoint: "noise_point",
+    RankedStudent: "ranked_student",
+    PatchedCell: "patched_cell",
+    NoiseVerdict: "noise_verdict",
     StabilityRegion: "stability_region",
     StabilityLimit: "stability_limit",
     StepBurden: "step_burden",

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from measure import problems
 from measure.errors import BadInput
-from measure.models import CausalLM
+from measure.models import CausalLM, out_of_memory_named
 from measure.problems import Problem, ProblemSet
 from measure.prompts import Progress
 from measure.records import Finish, Rollout
@@ -123,7 +123,8 @@ def measure_unit(
         n_new = sampling.max_new_tokens
         uniforms = np.array([_uniforms(sampling, p.problem_id, s) for p, s in batch])
         limits = [n_new if room is None else max(0, min(n_new, room - len(row))) for row in rows]
-        drawn = sample(model, rows, uniforms, limits, sampling.temperature, sampling.top_p)
+        with out_of_memory_named(len(batch)):
+            drawn = sample(model, rows, uniforms, limits, sampling.temperature, sampling.top_p)
         for (problem, number), row, (new_ids, is_ended), limit in zip(
             batch, rows, drawn, limits, strict=True
         ):
@@ -228,6 +229,9 @@ def sample(
     return list(zip(chosen, ended, strict=True))
 
 
+HEAD = 1_024  # tokens of a large vocabulary that are sorted first: they nearly always decide
+
+
 def draw(
     logits: Float[torch.Tensor, "rows vocab"],
     uniforms: Float[torch.Tensor, " rows"],
@@ -236,9 +240,37 @@ def draw(
 ) -> Int[torch.Tensor, " rows"]:
     """Tokens at the inverse distribution function of `uniforms`, most probable token first.
 
-    top_p keeps the fewest most probable tokens whose probabilities sum to at least it.
+    top_p keeps the fewest most probable tokens whose probabilities sum to at least it. Of equally
+    probable tokens the one with the lower id comes first.
     """
-    sorted_logits, order = logits.double().sort(dim=-1, descending=True, stable=True)
+    logits = logits.double()
+    if logits.shape[-1] <= HEAD:
+        return _draw_from_all(logits, uniforms, temperature, top_p)
+    head, order = logits.topk(HEAD)
+    order, by_id = order.sort()
+    head, by_value = head.gather(-1, by_id).sort(dim=-1, descending=True, stable=True)
+    scaled = logits / temperature
+    reached = (head / temperature - scaled.logsumexp(-1, keepdim=True)).exp().cumsum(-1)
+    n_kept = (reached < top_p).sum(-1).clamp(max=HEAD - 1)
+    kept_mass = reached.gather(-1, n_kept[:, None])[:, 0] if top_p < 1 else 1.0
+    wanted = uniforms * kept_mass
+    below = torch.minimum((reached <= wanted[:, None]).sum(-1), n_kept)
+    tokens = order.gather(-1, by_value).gather(-1, below[:, None])[:, 0]
+    # Where the head does not reach far enough, or its last token's equals may lie beyond it.
+    certain = (reached * (head > head[:, -1:])).amax(-1)
+    is_open = certain <= (wanted if top_p == 1 else top_p)
+    if bool(is_open.any()):
+        tokens[is_open] = _draw_from_all(logits[is_open], uniforms[is_open], temperature, top_p)
+    return tokens
+
+
+def _draw_from_all(
+    logits: Float[torch.Tensor, "rows vocab"],
+    uniforms: Float[torch.Tensor, " rows"],
+    temperature: float,
+    top_p: float,
+) -> Int[torch.Tensor, " rows"]:
+    sorted_logits, order = logits.sort(dim=-1, descending=True, stable=True)
     reached = (sorted_logits / temperature).softmax(-1).cumsum(-1)
     n_kept = (reached < top_p).sum(-1).clamp(max=logits.shape[-1] - 1)
     kept_mass = reached.gather(-1, n_kept[:, None])
@@ -265,8 +297,9 @@ def read(path: Path, asked: ProblemSet) -> tuple[list[Rollout], list[str]]:
             continue
         if which is None:
             which = sum(key[0] == problem.problem_id for key in found)
-        if not isinstance(which, int) or (problem.problem_id, which) in found:
-            skipped.append(f"line {number}: sample {which!r} is no number or stands there twice")
+        is_number = isinstance(which, int) and not isinstance(which, bool)
+        if not is_number or not 0 <= which < 2**31 or (problem.problem_id, which) in found:
+            skipped.append(f"line {number}: sample {which!r} is no number, or stands there twice")
             continue
         made = record(problem, which, text, None, "imported")
         found[problem.problem_id, which] = made

@@ -76,7 +76,8 @@ def candidates(
     left_out: Counter[str] = Counter()
     for response in responses:
         if only_right and not response.is_correct:
-            left_out["not answered right"] += 1
+            is_wrong = response.is_correct is False
+            left_out["not answered right" if is_wrong else "without an answer to check"] += 1
             continue
         key = response.problem_id, response.sample
         made = _candidate(response, *(scores.get(key, []) for scores in scored))

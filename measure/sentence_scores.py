@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from measure import problems, rollouts, sentences
-from measure.models import CausalLM
+from measure.models import CausalLM, out_of_memory_named
 from measure.prompts import Progress
 from measure.records import Rollout, SentenceScore
 from measure.request import Measurement
@@ -81,7 +81,8 @@ def measure_unit(
     for start in range(0, len(encoded), batch_size):
         batch = encoded[start : start + batch_size]
         fitting = [one for one in batch if one.fits]
-        found = iter(token_logprobs(model, [(one.ids, one.positions) for one in fitting]))
+        with out_of_memory_named(len(batch)):
+            found = iter(token_logprobs(model, [(one.ids, one.positions) for one in fitting]))
         for one in batch:
             yield from one.records(next(found) if one.fits else None)
         progress(len(batch))

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from measure import provenance
+from measure.errors import BadInput
 from measure.intervals import bootstrap_interval
 from measure.provenance import BOOSTED, BOOSTED_KINDS, LABELS, TEACHER, Role, Sentences
 from measure.records import (
@@ -58,6 +59,13 @@ class Options:
     alpha: float = provenance.ALPHA
     beta: float | None = None
     length_rule: LengthRule = "student"
+
+    def __post_init__(self) -> None:
+        for name, value in (("alpha", self.alpha), ("beta", self.beta)):
+            if value is not None and not 0 < value < 1:
+                raise BadInput(f"{name} {value} cannot be: give one between 0 and 1")
+        if self.length_rule not in get_args(LengthRule):
+            raise BadInput(f"length_rule {self.length_rule!r} is none of {get_args(LengthRule)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from transformers import (
     CohereForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
     GraniteConfig,
@@ -27,6 +29,8 @@ from transformers import (
     PreTrainedModel,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 EOS = "<|end|>"
@@ -53,6 +57,10 @@ ARCHITECTURES: dict[str, Callable[..., PreTrainedModel]] = {
     "mistral": lambda **kw: MistralForCausalLM(MistralConfig(**SIZES | {"sliding_window": 8} | kw)),
     "gemma2": lambda **kw: Gemma2ForCausalLM(
         Gemma2Config(**SIZES | {"head_dim": 4, "final_logit_softcapping": 3.0} | kw)
+    ),
+    "qwen3": lambda **kw: Qwen3ForCausalLM(Qwen3Config(**SIZES | {"head_dim": 8} | kw)),
+    "gemma3": lambda **kw: Gemma3ForCausalLM(
+        Gemma3TextConfig(**SIZES | {"head_dim": 4, "sliding_window": 8} | kw)
     ),
     "gpt2": lambda **kw: GPT2LMHeadModel(
         GPT2Config(

@@ -6,7 +6,10 @@
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 
@@ -25,6 +28,49 @@ _GENERATED_CHECKS = {
     "duplicate_key": "One row per key that a table holds more than once; for every table.",
     "not_finite": "One row per record column that holds NaN or an infinity; for all of them.",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A relation that may be asked; its columns as name, type and meaning, in order."""
+
+    name: str
+    kind: Literal["mart", "table", "staging"]
+    grain: str
+    columns: tuple[tuple[str, str, str], ...]
+
+
+@cache
+def described() -> tuple[Described, ...]:
+    """Every mart, then every table, then every staging view."""
+    connection = duckdb.connect()
+    define_empty_lake(connection)
+    views = {
+        kind: [
+            Described(
+                relation.name,
+                kind,
+                relation.grain,
+                tuple(
+                    (name, of, meaning_of(relation, name) or "")
+                    for name, of in columns_of(relation.name, connection)
+                ),
+            )
+            for relation in relations("marts" if kind == "mart" else "staging").values()
+        ]
+        for kind in ("mart", "staging")
+    }
+    connection.close()
+    tables = [
+        Described(
+            table.name,
+            "table",
+            f"One row per {table.grain}.",
+            tuple((c.name, c.type, _meaning(c.meaning, c.values)) for c in table.columns),
+        )
+        for table in TABLES.values()
+    ]
+    return (*views["mart"], *tables, *views["staging"])
 
 
 def text() -> str:

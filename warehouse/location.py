@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +27,7 @@ UNWRITABLE_SIGNS = (
     "unable to open database",
     "operation not permitted",
 )
+_lakes_seen: set[tuple[int, int]] = set()  # device and inode of SQLite catalogs
 NEARLY_FULL_BYTES = 64 * 1024  # under this, SQLite cannot even make its shared-memory file
 
 
@@ -98,25 +100,47 @@ class Location:
         """
         file = Path(self.catalog)
         try:
-            if not file.stat().st_size:
+            found = file.stat()
+            if not found.st_size:
                 return "blank"
         except (FileNotFoundError, NotADirectoryError):
             return "absent"
         except OSError as error:
             raise explain(self, error, "open the lake") from error
+        # DuckDB has an SQLite of its own. A second one in this process cannot see the first one's
+        # locks, drops them when it closes, and cuts the memory that readers share: so a catalog
+        # that was seen to be a lake, and may be open by now, is not looked into again.
+        if (found.st_dev, found.st_ino) in _lakes_seen:
+            return "lake"
         try:
-            catalog = sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=10)
-            try:
-                names = {row[0] for row in catalog.execute("select name from sqlite_master")}
-            finally:
-                catalog.close()
+            names = self._catalog_tables()
         except sqlite3.OperationalError as error:
             raise explain(self, error, "open the lake") from error
         except sqlite3.DatabaseError:
             return "foreign"
         if not names:
             return "blank"
-        return "lake" if "ducklake_metadata" in names else "foreign"
+        if "ducklake_metadata" not in names:
+            return "foreign"
+        _lakes_seen.add((found.st_dev, found.st_ino))
+        return "lake"
+
+    def share_catalog(self) -> None:
+        """Make the files that SQLite's readers share, for a reader that may not make them.
+
+        Where they are missing nobody has the catalog open, this process neither.
+        """
+        if not self.is_postgres and not os.path.exists(self.catalog + "-shm"):
+            with suppress(sqlite3.Error):  # whoever opens the lake says what is wrong with it
+                self._catalog_tables()
+
+    def _catalog_tables(self) -> set[str]:
+        path = quote(self.catalog)
+        catalog = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+        try:
+            return {row[0] for row in catalog.execute("select name from sqlite_master")}
+        finally:
+            catalog.close()
 
 
 def explain(location: Location, error: Exception, doing: str) -> LakeError:

@@ -50,6 +50,27 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "teacher_attribution": ("attribution",),
     **dict.fromkeys(
         (
+            "aligned_pair",
+            "brittleness_model",
+            "brittleness_pair",
+            "brittleness_verdict",
+            "circuit",
+            "circuit_component",
+            "component_effect",
+            "component_prompt",
+            "estimate_agreement",
+            "matched_component",
+        ),  # fmt: skip
+        ("ablation", "attribution_patching", "component", "circuit", "alignment"),
+    ),
+    "patching": ("patching",),
+    "residual_by_role": ("residual-attribution",),
+    "head_score": ("ov-scores",),
+    "probe": ("probes",),
+    "noise_curve": ("noise", "noise_response"),
+    "student_rank": ("ranking",),
+    **dict.fromkeys(
+        (
             "stability_student",
             "stability_component",
             "stability_hypothesis",
@@ -126,6 +147,16 @@ def templates(measurement_id: str, location: Location | None = None) -> pl.DataF
     return _select("stg_prompt_template", location, {"measurement_id": measurement_id}).sort(
         "prompt_id"
     )
+
+
+_OF_ANY = {"provenance": "stg_provenance", "teacher_attribution": "stg_attribution"}
+
+
+def of_measurement(
+    name: str, measurement_id: str, location: Location | None = None
+) -> pl.DataFrame:
+    """The rows of `provenance` or `teacher_attribution` by one measurement, newest or not."""
+    return _select(_OF_ANY[name], location, {"measurement_id": measurement_id})
 
 
 def newest(name: str, location: Location | None = None) -> datetime | None:

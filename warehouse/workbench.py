@@ -1,214 +1,366 @@
 """SQL that a person typed: one `select` that reads tables and marts, and nothing else.
 
-Ad-hoc SQL is code, and a read-only attachment is no sandbox: extensions open files on their own,
-maintenance functions write, and PRAGMA passes for a `select`. So there are two fences. The parsed
-statement may name only relations of the lake and functions of a short list; and the connection
-that runs it is read-only, reaches no files but the lake's data, and cannot be configured any
-more.
+Ad-hoc SQL is code. A read-only attachment is no sandbox (COPY writes wherever reading is allowed,
+extensions open files on their own, EXPLAIN ANALYZE executes), nor is a look at the statement's
+kind. So a statement runs in a process of its own, `sandbox`, behind three fences: the kernel lets
+it read the lake and write nothing, DuckDB's settings are locked, and the parsed statement names
+only what is allowed. This side starts that process, keeps the time, and ends it.
 """
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import cast
 
-import duckdb
 import polars as pl
+import pyarrow as pa
 
-from warehouse import extensions
-from warehouse.attach import connect
-from warehouse.location import LakeError, Location, explain
-from warehouse.relations import views
-from warehouse.tables import TABLES
+from warehouse import sandbox
+from warehouse.location import LakeError, Location
+from warehouse.statement import refused, relation_names
 
-TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "repeat"})
-# Scalar functions that change something, wait, or tell about the machine.
-REFUSED_FUNCTIONS = frozenset(
-    {"write_log", "nextval", "currval", "setseed", "sleep_ms", "pg_sleep", "getenv"}
-    | {"getvariable", "current_setting", "current_query", "query", "query_table"}
-)
-TIMEOUT_S = 300.0
-QUALIFIERS = frozenset({"", "lake", "main", "temp"})
-SCHEMA_VIEWS = frozenset({("information_schema", "tables"), ("information_schema", "columns")})
-Node = dict[str, object]
+__all__ = ["Answer", "Limits", "Question", "query", "relation_names", "stand_by"]
+
+AT_ONCE = 2  # statements of this process; others wait for their turn
+OPENING_S = 60.0  # a slow machine opens a lake in a few seconds
+GRACE_S = 2.0  # from the interrupt to the kill
+STAND_BY_S = 600.0  # how long a process is kept ready for a statement that may come
+_HEADER_BYTES = 100_000
+_SLACK_BYTES = 1_000_000  # what an Arrow stream takes beside its values
+_CHUNK = 1 << 20
+_COMMAND = (sys.executable, "-P", "-m", "warehouse.sandbox")
+_KEPT_VARIABLES = ("HOME", "LD_LIBRARY_PATH", "SYSTEMROOT")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one statement may take."""
+
+    rows: int = 10_000
+    wall_s: float = 30.0
+    memory_bytes: int = 1 << 30
+    result_bytes: int = 128_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows, or lines of a plan; whether there were more of them; which fences were missing."""
+
+    frame: pl.DataFrame
+    is_cut: bool
+    duration_s: float
+    missing: tuple[str, ...]
 
 
 def query(
     sql: str,
     location: Location | None = None,
-    params: Sequence[object] | None = None,
+    limits: Limits | None = None,
     *,
-    timeout_s: float | None = TIMEOUT_S,
-) -> pl.DataFrame:
+    is_plan: bool = False,
+) -> Answer:
     """Run one `select` over the lake's tables and marts; anything else is a LakeError."""
-    check(sql)
+    question = Question(sql, location, limits, is_plan=is_plan)
+    try:
+        return question.answer()
+    finally:
+        question.cancel()
+
+
+class Question:
+    """A statement under way; it ends by itself, at the latest when its time is over."""
+
+    def __init__(
+        self,
+        sql: str,
+        location: Location | None = None,
+        limits: Limits | None = None,
+        *,
+        is_plan: bool = False,
+    ) -> None:
+        """Start it; with `is_plan` it is planned and not run."""
+        self.sql = sql
+        self.limits = limits or Limits()
+        self._location = location or Location.from_env()
+        self._is_plan = is_plan
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped: str | None = None
+        self._outcome: Answer | LakeError | None = None
+        self._done = threading.Event()
+        self._started = time.monotonic()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is an answer, or a reason why there is none."""
+        return self._done.is_set()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Time since it was asked, its turn waited for among it."""
+        return time.monotonic() - self._started
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for so long at most; whether it is done."""
+        return self._done.wait(seconds)
+
+    def answer(self) -> Answer:
+        """Wait for the answer; a LakeError when there is none."""
+        self._done.wait()
+        assert self._outcome is not None
+        if isinstance(self._outcome, LakeError):
+            raise self._outcome
+        return self._outcome
+
+    def cancel(self) -> None:
+        """Stop it, if it is still under way."""
+        self._stop("the statement was cancelled")
+
+    def _stop(self, why: str) -> None:
+        """Interrupt, and kill what does not end then."""
+        with self._lock:
+            if self._stopped or self.is_done:
+                return
+            self._stopped = why
+            process = self._process
+        if process is not None:
+            if os.name == "posix":
+                process.send_signal(signal.SIGINT)
+                _later(GRACE_S, process.kill)
+            else:
+                process.kill()
+
+    def _run(self) -> None:
+        try:
+            outcome = self._asked()
+        except LakeError as error:
+            outcome = error
+        except OSError as error:
+            outcome = refused(f"its process failed ({error.strerror}); ask again")
+        with self._lock:
+            self._outcome = outcome
+        self._done.set()
+
+    def _asked(self) -> Answer:
+        self._wait_for_turn()
+        process = None
+        try:
+            process, missing = _open_process(self._location, self.limits.memory_bytes)
+            with self._lock:
+                self._process = process
+                stopped = self._stopped
+            if stopped:
+                raise refused(stopped)
+            too_long = f"the statement took longer than {self.limits.wall_s:g} s; ask for less"
+            timer = _later(self.limits.wall_s, lambda: self._stop(too_long))
+            try:
+                return self._exchange(process, missing)
+            finally:
+                timer.cancel()
+        finally:
+            if process is not None:
+                _end(process)
+            _turns.release()
+
+    def _wait_for_turn(self) -> None:
+        while not _turns.acquire(timeout=0.1):
+            if self._stopped:
+                raise refused(self._stopped)
+            if self.elapsed_s > self.limits.wall_s:
+                raise refused(f"{AT_ONCE} other statements are running; ask again in a moment")
+
+    def _exchange(self, process: "subprocess.Popen[bytes]", missing: tuple[str, ...]) -> Answer:
+        start = time.monotonic()
+        assert process.stdin is not None and process.stdout is not None
+        statement = sandbox.Statement(
+            self.sql,
+            self._is_plan,
+            self.limits.rows,
+            self.limits.result_bytes,
+            self.limits.wall_s + GRACE_S,
+        )
+        try:
+            process.stdin.write(sandbox.as_line(statement))
+            process.stdin.flush()
+        except BrokenPipeError:
+            raise self._without_answer(process) from None
+        header = _header(process)
+        if header is None:
+            raise self._without_answer(process)
+        if "error" in header:
+            raise LakeError(str(header["error"]))
+        content = bytearray()
+        most = self.limits.result_bytes + _SLACK_BYTES
+        while chunk := process.stdout.read(_CHUNK):
+            content += chunk
+            if len(content) > most:
+                raise refused("the answer is larger than it may be; ask for fewer rows")
+        frame = _frame(content)
+        if frame is None:
+            raise self._without_answer(process)
+        return Answer(frame, bool(header.get("is_cut")), time.monotonic() - start, missing)
+
+    def _without_answer(self, process: "subprocess.Popen[bytes]") -> LakeError:
+        """Why the process ended without an answer, as far as it can be told."""
+        code = process.wait()
+        if self._stopped:
+            return refused(self._stopped)
+        if os.name == "posix" and code == -signal.SIGXCPU:
+            return refused(f"the statement computed longer than {self.limits.wall_s:g} s")
+        return refused(
+            "the statement ended its process, most often for want of memory; ask for less"
+        )
+
+
+def stand_by(location: Location | None = None, limits: Limits | None = None) -> None:
+    """Have a process ready that has opened the lake, so that the next statement starts at once."""
     location = location or Location.from_env()
-    connection = connect(location, read_only=True)
-    try:
-        _lock_down(connection, location)
-        return _run(connection, sql, list(params or []), timeout_s)
-    finally:
-        connection.close()
+    _ready.fill(location, (limits or Limits()).memory_bytes)
 
 
-def relation_names() -> frozenset[str]:
-    """Every table and view that may be asked."""
-    return frozenset(TABLES) | {view.name for view in views()}
+class _Ready:
+    """At most one process that waits for a statement, for a lake and an amount of memory."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._key: object = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def fill(self, location: Location, memory_bytes: int) -> None:
+        key = (location, location.identity(), memory_bytes)
+        with self._lock:
+            old = self._process
+            if old is not None and old.poll() is None and self._key == key:
+                return
+            self._process = process = _start(location, memory_bytes)
+            self._key = key
+        if old is not None:
+            _end(old)
+        _later(STAND_BY_S, lambda: self._retire(process))
+
+    def take(self, location: Location, memory_bytes: int) -> "subprocess.Popen[bytes] | None":
+        key = (location, location.identity(), memory_bytes)
+        with self._lock:
+            if self._key != key:
+                return None
+            process, self._process = self._process, None
+        return process
+
+    def _retire(self, process: "subprocess.Popen[bytes]") -> None:
+        with self._lock:
+            if self._process is not process:
+                return
+            self._process = None
+        _end(process)
 
 
-def check(sql: str) -> None:
-    """Refuse what is not one plain `select` over the lake; reads and runs nothing."""
-    try:
-        statements = duckdb.extract_statements(sql)
-    except duckdb.Error as error:
-        raise _refused(_one_line(error)) from error
-    if len(statements) != 1:
-        raise _refused(
-            f"got {len(statements)} statements and runs exactly one; send them one by one"
-        )
-    if statements[0].type != duckdb.StatementType.SELECT:
-        raise _refused(
-            f"got a statement of type {statements[0].type.name} and runs only select; copy results "
-            "out with --format instead"
-        )
-    try:
-        tree = _tree(sql)
-        allowed = relation_names() | _cte_names(tree)
-        for node in _nodes(tree):
-            _check_node(node, allowed)
-    except RecursionError as error:
-        raise _refused("got an expression nested too deeply; break it up") from error
+_ready = _Ready()
+_turns = threading.BoundedSemaphore(AT_ONCE)
 
 
-def _tree(sql: str) -> Node:
-    """The parsed statement; PRAGMA, which counts as a select, cannot be parsed this way."""
-    connection = duckdb.connect(config=extensions.CONFIG)
-    try:
-        row = connection.execute("select json_serialize_sql(?::varchar)", [sql]).fetchone()
-    except duckdb.Error as error:
-        raise _refused(_one_line(error)) from error
-    finally:
-        connection.close()
-    tree = cast(Node, json.loads(row[0] if row else '{"error": true}'))
-    if tree.get("error"):
-        raise _refused("got a statement that is no plain select; PRAGMA and the like are not run")
-    return tree
+def _open_process(
+    location: Location, memory_bytes: int
+) -> "tuple[subprocess.Popen[bytes], tuple[str, ...]]":
+    """A process that has opened the lake, and the fences it could not have."""
+    process = _ready.take(location, memory_bytes) or _start(location, memory_bytes)
+    opened = _opening(process)
+    if "error" in opened:
+        # Once more: one that stood by may have died, and the last writer that closes a catalog
+        # takes away the files that its readers share.
+        process = _start(location, memory_bytes)
+        opened = _opening(process)
+    if "error" in opened:
+        raise LakeError(str(opened["error"]))
+    return process, tuple(cast(list[str], opened["missing"]))
 
 
-def _nodes(value: object) -> Iterator[Node]:
-    if isinstance(value, dict):
-        node = cast(Node, value)
-        yield node
-        value = list(node.values())
-    if isinstance(value, list):
-        for item in cast(list[object], value):
-            yield from _nodes(item)
+def _opening(process: "subprocess.Popen[bytes]") -> dict[str, object]:
+    """What the process says when it has opened the lake, or why it has not."""
+    timer = _later(OPENING_S, process.kill)
+    failed: dict[str, object] = {
+        "error": "the workbench: its process could not open the lake; ask again"
+    }
+    opened = _header(process) or failed
+    timer.cancel()
+    if "error" in opened:
+        _end(process)
+    return opened
 
 
-def _cte_names(tree: Node) -> set[str]:
-    names: set[str] = set()
-    for node in _nodes(tree):
-        if isinstance(ctes := node.get("cte_map"), dict):
-            entries = cast(list[Node], cast(Node, ctes).get("map", []))
-            names |= {str(entry["key"]).lower() for entry in entries}
-        if "cte_name" in node:
-            names.add(str(node["cte_name"]).lower())
-    # A name holds in its own scope only; elsewhere it would open the built-in view of that name.
-    if hidden := names & _builtin_views():
-        raise _refused(f"a CTE may not be called '{min(hidden)}', as a view of DuckDB's is")
-    return {name for name in names if name.isidentifier()}  # no file's path passes for one
-
-
-@cache
-def _builtin_views() -> frozenset[str]:
-    connection = duckdb.connect(config=extensions.CONFIG)
-    try:
-        rows = connection.execute("select lower(view_name) from duckdb_views() where internal")
-        return frozenset(row[0] for row in rows.fetchall())
-    finally:
-        connection.close()
-
-
-def _check_node(node: Node, allowed: frozenset[str]) -> None:
-    kind = node.get("type")
-    if kind == "BASE_TABLE":
-        _check_relation(node, allowed)
-    elif kind == "SHOW_REF" and node.get("query") is None:
-        if node.get("table_name") not in ('"tables"', "__show_tables_expanded"):
-            raise _refused("shows only tables; ask `show tables` or `describe <table>`")
-    elif kind == "TABLE_FUNCTION":
-        function = cast(Node, node.get("function", {}))
-        name = str(function.get("function_name", "")).lower()
-        if name not in TABLE_FUNCTIONS:
-            raise _refused(
-                f"'{name}' is not among the functions it may read from "
-                f"({', '.join(sorted(TABLE_FUNCTIONS))}); ask tables and marts"
-            )
-    elif node.get("class") == "FUNCTION":
-        name = str(node.get("function_name", "")).lower()
-        if name in REFUSED_FUNCTIONS:
-            raise _refused(f"the function '{name}' is not run here")
-
-
-def _check_relation(node: Node, allowed: frozenset[str]) -> None:
-    catalog, schema, name = (
-        str(node.get(part, "")).lower() for part in ("catalog_name", "schema_name", "table_name")
+def _start(location: Location, memory_bytes: int) -> "subprocess.Popen[bytes]":
+    location.share_catalog()
+    process = subprocess.Popen(
+        _COMMAND,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(location),
+        start_new_session=True,  # a Ctrl-C in our terminal is ours to pass on
     )
-    if (schema, name) in SCHEMA_VIEWS and catalog in QUALIFIERS:
-        return
-    if catalog not in QUALIFIERS or schema not in QUALIFIERS or name not in allowed:
-        shown = ".".join(part for part in (catalog, schema, name) if part)
-        raise _refused(f"there is no table or mart '{shown}'; `show tables` lists them")
+    assert process.stdin is not None
+    setting = sandbox.Setting(**asdict(location), memory_bytes=memory_bytes)
+    process.stdin.write(sandbox.as_line(setting))
+    process.stdin.flush()
+    return process
 
 
-def _lock_down(connection: duckdb.DuckDBPyConnection, location: Location) -> None:
-    """After attaching: no file but the data's, no spilling to disk, no way back."""
+def environment(location: Location) -> dict[str, str]:
+    """What the process needs and no more: it holds no secret but the catalog's."""
+    root = str(Path(__file__).parent.parent)
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    kept["PYTHONPATH"] = os.pathsep.join([root, *filter(None, sys.path)])
+    kept["PYTHONDONTWRITEBYTECODE"] = "1"
+    kept["OMP_NUM_THREADS"] = kept["OPENBLAS_NUM_THREADS"] = "1"
+    if location.is_postgres:
+        kept |= {name: value for name, value in os.environ.items() if name.startswith("PG")}
+        options = "-c default_transaction_read_only=on"
+        kept["PGOPTIONS"] = f"{kept.get('PGOPTIONS', '')} {options}".strip()
+    return kept
+
+
+def _header(process: "subprocess.Popen[bytes]") -> "dict[str, object] | None":
+    """The next line that the process says; None when it has ended."""
+    assert process.stdout is not None
+    line = process.stdout.readline(_HEADER_BYTES)
     try:
-        row = connection.execute(
-            "select value from ducklake_options('lake') where option_name = 'data_path'"
-        ).fetchone()
-        folders = [location.data or str(row[0])] if row else []
-    except duckdb.Error:
-        folders = []  # an absent lake reads as an empty one in memory, and has no data
-    directories = ", ".join("'" + folder.replace("'", "''") + "'" for folder in folders)
+        said = json.loads(line)
+    except ValueError:
+        return None
+    return cast("dict[str, object]", said) if isinstance(said, dict) else None
+
+
+def _frame(content: bytes | bytearray) -> pl.DataFrame | None:
+    """The rows of an Arrow stream; None when it breaks off."""
     try:
-        connection.execute("set temp_directory = ''")
-        connection.execute(f"set allowed_directories = [{directories}]")
-        connection.execute("set enable_external_access = false")
-        connection.execute("set lock_configuration = true")
-    except duckdb.Error as error:
-        raise explain(location, error, "lock the workbench down") from error
-
-
-def _run(
-    connection: duckdb.DuckDBPyConnection,
-    sql: str,
-    params: list[object],
-    timeout_s: float | None,
-) -> pl.DataFrame:
-    timer = threading.Timer(timeout_s, connection.interrupt) if timeout_s else None
-    if timer:
-        timer.daemon = True
-        timer.start()
+        table = pa.ipc.open_stream(pa.py_buffer(content)).read_all()
+    except pa.ArrowInvalid:
+        return None
     try:
-        return connection.execute(sql, params).pl()
-    except duckdb.InterruptException as error:
-        with suppress(duckdb.Error):
-            connection.execute("rollback")
-        raise _refused(f"the query took longer than {timeout_s:g} s; ask for less") from error
-    except duckdb.Error as error:
-        raise _refused(_one_line(error)) from error
-    finally:
-        if timer:
-            timer.cancel()
+        return cast(pl.DataFrame, pl.from_arrow(table))
+    except (pl.exceptions.PolarsError, ValueError) as error:
+        raise refused(f"cannot show a column ({error}); cast it to varchar") from error
 
 
-def _one_line(error: Exception) -> str:
-    """DuckDB's message with its hint ("Did you mean"), without the picture of the statement."""
-    return " ".join(str(error).split("\n\nLINE ")[0].split())
+def _later(seconds: float, what: Callable[[], object]) -> threading.Timer:
+    timer = threading.Timer(seconds, what)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
-def _refused(why: str) -> LakeError:
-    return LakeError(f"the workbench: {why}")
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(BrokenPipeError):
+                pipe.close()

@@ -6,7 +6,16 @@ from typing import Any, Literal
 import polars as pl
 import streamlit as st
 
-from dashboard import address, headings, live, provenance_charts, reader, rollout_text, tables
+from dashboard import (
+    address,
+    headings,
+    live,
+    provenance_charts,
+    reader,
+    rollout_text,
+    tables,
+    teachers,
+)
 from dashboard.data import mart, of_families
 from dashboard.words import (
     count,
@@ -16,9 +25,10 @@ from dashboard.words import (
     number,
     share_from_teacher,
     share_of_pair,
+    teachers_named,
 )
 
-VIEWS = ("Breakdown", "Position", "Correctness", "Reader")
+VIEWS = ("Breakdown", "Teacher", "Position", "Correctness", "Reader")
 MOST_SHOWN = 12  # pairs with a card
 CHIPS = {
     "TRANSFERS": ("blue", "check"),
@@ -68,7 +78,13 @@ def main() -> None:
             "Families", known, selection_mode="multi", key="family", bind="query-params"
         )
         view = st.segmented_control(
-            "View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params"
+            "View",
+            VIEWS,
+            default=VIEWS[0],
+            required=True,
+            key="view",
+            bind="query-params",
+            wrap=True,
         )
     shown = of_families(pairs, chosen).sort(
         pl.col("teacher_share").max().over("family"), "family", "teacher_share",
@@ -78,6 +94,13 @@ def main() -> None:
         measured = f"Newest measurement: {instant(newest(shown))}"
         answer.markdown(share_from_teacher(shown), help=measured)
         breakdown(shown)
+        address.write({}, reader.ADDRESS)
+    elif view == "Teacher":
+        stamp = live.stamp("teacher_attribution")
+        ranking = teachers.found(chosen)
+        live.refresh_when_new("teacher_attribution", stamp)
+        answer.markdown(teachers_named(ranking))
+        teachers.show(ranking)
         address.write({}, reader.ADDRESS)
     else:
         pair = reader.choose_pair(shown, pairs)
@@ -144,6 +167,8 @@ def card(pair: dict[str, Any]) -> None:
             f"α {number(pair['alpha'])}",
             f"β {number(pair['beta'])} ({BETA[pair['beta_source']]})",
             _stability(pair),
+            f"κ by the other count of tokens {number(pair['own_token_kappa'])}",
+            *_left_out(pair),
             escaped(pair["prompt_set"]),
             f"measured {instant(pair['measured_at'])}",
         ]
@@ -156,6 +181,17 @@ def verdict(pair: dict[str, Any], of: Literal["transfer", "correctness"]) -> str
     what = {"transfer": "teacher", "correctness": "right answers"}[of]
     reasons = escaped(pair[f"{of}_reasons"])
     return f":{tone}-badge[:material/{icon}: {what}: {pair[of]}] :small[{reasons}]"
+
+
+def _left_out(pair: dict[str, Any]) -> list[str]:
+    """What no statistic counts, where there is any."""
+    kinds = {
+        "n_empty": "empty rollout",
+        "n_unscored": "sentence without a token in some model or beyond its positions",
+        "n_repeats": "repeated sentence",
+    }
+    found = [count(pair[name], noun) for name, noun in kinds.items() if pair[name]]
+    return [f"left out: {', '.join(found)}"] if found else []
 
 
 def _stability(pair: dict[str, Any]) -> str:

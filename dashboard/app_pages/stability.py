@@ -113,10 +113,10 @@ def choose_teacher(teachers: pl.DataFrame) -> dict[str, Any]:
     if asked and asked.keys() & _TEACHER.keys():
         named = address.matching(shown, asked, _TEACHER)
         if named.is_empty():
-            reader.say_unknown(asked, tuple(_TEACHER))
+            address.say_unknown(asked, tuple(_TEACHER))
         else:
             st.session_state["teacher_key"] = named["measurement_id"][0]
-    reader.keep_to("teacher_key", list(options))
+    address.keep_to("teacher_key", list(options))
     chosen = st.selectbox(
         "Teacher", options, key="teacher_key", persist_state="page",
         format_func=lambda key: f"{options[key]['teacher']}, {options[key]['prompt_set']}",
@@ -197,7 +197,7 @@ def profile(components: pl.DataFrame) -> None:
     """Bars of one student beside its teacher's, then all models as a table."""
     students = components.remove("is_teacher").unique("role").sort("role")
     names = dict(students.select("role", "model").iter_rows())
-    reader.keep_to("role", list(names))
+    address.keep_to("role", list(names))
     role = st.selectbox(
         "Student", names, key="role", format_func=names.__getitem__, persist_state="page"
     )
@@ -258,10 +258,10 @@ def rollouts(teacher: dict[str, Any], components: pl.DataFrame) -> None:
             (pl.col("model_id") == asked["model"]) | (pl.col("model") == asked["model"])
         )
         if named.is_empty():
-            reader.say_unknown(asked, ("model",))
+            address.say_unknown(asked, ("model",))
         else:
             st.session_state["role"] = named["role"][0]
-    reader.keep_to("role", list(names))
+    address.keep_to("role", list(names))
     with st.container(horizontal=True):
         role = st.selectbox(
             "Model", names, key="role", format_func=names.__getitem__, persist_state="page"

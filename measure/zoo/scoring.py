@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from measure import models, prompts, sources, structural
 from measure.intervals import bootstrap_interval
+from measure.tasks import name_for, task_set
 from measure.zoo import problems, sample, tasks
 
 # Raise it when what is scored changes: members are scored again, not trained again.
@@ -66,7 +67,7 @@ def logit_differences(
     """
     found: dict[str, list[float]] = {}
     for task in tasks.TASKS:
-        given = tasks.task_set(tokenizer, task, N_TASK_ITEMS, SEED)
+        given = task_set(tokenizer, name_for(task, is_zoo=True), N_TASK_ITEMS, SEED)
         logits = model(input_ids=torch.from_numpy(given.clean)).logits[:, -1].float().numpy()
         items = np.arange(len(logits))
         gaps = (logits[items, given.answer] - logits[items, given.foil]).astype(np.float64)

@@ -342,12 +342,14 @@ def report(found: Sequence[Outcome]) -> None:
             n = len(true)
             exact = sum(o.rows[0].role == o.case.teacher for o in true)
             family = sum(root(o.rows[0].role) == o.case.teacher for o in true)
-            abstained = sum(not o.named for o in true)
+            abstained = sum(o.summary.attribution == "NOT ENOUGH" for o in true)
+            denied = sum(o.summary.attribution == "NONE OF THESE" for o in true)
             say(f"  true teacher there   first in rank       {wilson(exact, n)}")
             say(f"                       or its sibling      {wilson(family, n)}")
             say(f"                       verdict right       {wilson(sum(map(_right, true)), n)}")
             say(f"                       verdict false       {wilson(sum(map(_false, true)), n)}")
-            say(f"                       none or not enough  {wilson(abstained, n)}")
+            say(f"                       not enough          {wilson(abstained, n)}")
+            say(f"                       none of these       {wilson(denied, n)}")
             say(f"                       share {min(_shares_of_teacher(true)):.2f} or more")
         groups = {
             "teacher left out": [o for o in here if o.case.kind == "left-out"],

@@ -29,12 +29,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from flows import selecting
+from flows.selector import Choice, Selector
 from measure import problems, selection, zoo
 from measure.records import Rollout
-from measure.rollouts import Sampling
 from measure.selection import CRITERIA, Candidate, Gain
 from measure.zoo import build, corpus, scoring, train
+from warehouse.lake import Lake, Location
 
 SEEDS = range(5)
 N_QUESTIONS = 500  # of a seed
@@ -51,17 +51,21 @@ def pool(folder: Path, teacher: str, student: str, seed: int) -> list[Candidate]
     """A seed's candidates, sampled and scored once."""
     path = folder / f"pool-{seed}.jsonl"
     if not path.exists():
-        found = selecting.pool(
-            selecting.Choice(
-                teacher=f"zoo:{teacher}",
-                student=f"zoo:{student}",
-                problem_set=str(_questions(folder, seed)),
-                sampling=Sampling(
-                    N_SAMPLES, temperature=1.0, top_p=1.0, max_new_tokens=NEW_TOKENS, seed=seed
-                ),
-                device="cpu",
-            )
+        choice = Choice(
+            teacher=f"zoo:{teacher}",
+            student=f"zoo:{student}",
+            problems=str(_questions(folder, seed)),
+            n_samples=N_SAMPLES,
+            temperature=1.0,
+            top_p=1.0,
+            max_new_tokens=NEW_TOKENS,
+            seed=seed,
         )
+        own = Location.from_env({"CICATRIX_HOME": str(folder / f"home-{seed}")})
+        with Lake.open(own) as lake:
+            selector = Selector(lake, choice, "cpu")
+            selector.complete()
+            found = selector.pool()
         unfinished = path.with_suffix(".unfinished")
         unfinished.write_text("".join(_as_line(one) for one in found.candidates), "utf-8")
         unfinished.rename(path)

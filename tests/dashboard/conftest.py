@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import streamlit as st
 
-from tests.dashboard.traces import add_traces
+from tests.dashboard.ablations import add_ablations
+from tests.dashboard.insides import add_insides
+from tests.dashboard.traces import add_rankings, add_traces
 from warehouse.lake import Lake, Location
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
@@ -63,10 +65,11 @@ def add_pair(filled: Lake) -> Callable[[str, Sequence[float]], None]:
 
 @pytest.fixture(scope="session")
 def traced_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose lake holds two traced pairs, see `traces`; no test writes to it."""
+    """A home whose lake holds two traced and ranked pairs, see `traces`; no test writes to it."""
     made = tmp_path_factory.mktemp("traced")
     with Lake.open(Location.from_env({"CICATRIX_HOME": str(made)})) as lake:
         add_traces(lake)
+        add_rankings(lake)
     return made
 
 
@@ -75,6 +78,23 @@ def traced(home: Path, traced_home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """Two traced pairs and nothing else, to read only."""
     assert home != traced_home
     monkeypatch.setenv("CICATRIX_HOME", str(traced_home))
+
+
+@pytest.fixture(scope="session")
+def ablated_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with ablated models, see `ablations` and `insides`; no test writes to it."""
+    made = tmp_path_factory.mktemp("ablated")
+    with Lake.open(Location.from_env({"CICATRIX_HOME": str(made)})) as lake:
+        add_ablations(lake)
+        add_insides(lake)
+    return made
+
+
+@pytest.fixture
+def ablated(home: Path, ablated_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ablated models and nothing else, to read only."""
+    assert home != ablated_home
+    monkeypatch.setenv("CICATRIX_HOME", str(ablated_home))
 
 
 @pytest.fixture

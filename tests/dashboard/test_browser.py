@@ -8,7 +8,9 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from selenium import webdriver
@@ -16,8 +18,7 @@ from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-
-from tests.dashboard.traces import add_traces
+from selenium.webdriver.common.keys import Keys
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -45,15 +46,29 @@ return wide;
 
 @pytest.fixture
 def address(filled, tmp_path: Path) -> Iterator[str]:
-    """A server started from a folder that is not the repository's."""
+    """A server of the filled lake."""
+    with served(tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def traced_address(traced, tmp_path: Path) -> Iterator[str]:
+    """A server of the traced lake, which nobody writes to."""
+    with served(tmp_path) as url:
+        yield url
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """A server of the home's lake, started from a folder that is not the repository's."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(APP), f"--server.port={port}"]
-    log = tmp_path / "server.log"
+    log = folder / "server.log"
     with log.open("wb") as out:
         server = subprocess.Popen(
-            command, cwd=tmp_path, env=dict(os.environ), stdout=out, stderr=subprocess.STDOUT
+            command, cwd=folder, env=dict(os.environ), stdout=out, stderr=subprocess.STDOUT
         )
     url = f"http://127.0.0.1:{port}"
     try:
@@ -66,20 +81,27 @@ def address(filled, tmp_path: Path) -> Iterator[str]:
         server.wait(10)
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    driver, chromium = shutil.which("chromedriver"), shutil.which("chromium")
-    assert driver and chromium, (
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    driver, binary = shutil.which("chromedriver"), shutil.which("chromium")
+    assert driver and binary, (
         "chromium or chromedriver is not on the PATH; `apt-get install chromium chromium-driver`, "
         "or leave these tests out with `pytest -m 'not browser'`"
     )
     options = Options()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+    options.binary_location = binary
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
     opened = webdriver.Chrome(options=options, service=Service(driver))
     yield opened
     opened.quit()
+
+
+@pytest.fixture
+def browser(chromium: webdriver.Chrome) -> webdriver.Chrome:
+    """The browser as it was opened; the servers have ports, and so pages, of their own."""
+    look_like(chromium, "light", 1280, 900)
+    return chromium
 
 
 def is_up(url: str) -> bool:
@@ -184,14 +206,16 @@ def test_the_address_follows_the_controls_and_new_pairs_come_by_themselves(
     assert "llama-distilled" not in text(browser)
 
 
-def test_the_reader_shows_its_text_as_text_and_its_link_reopens_it(address, browser, filled):
-    add_traces(filled)
+def test_the_reader_shows_its_text_as_text_and_its_link_reopens_it(traced_address, browser):
+    address = traced_address
+    answers = {"Breakdown": "llama-distilled: 75.0 % of its", "Teacher": "attributed to teacher-"}
     for width, height, mode in ((1280, 900, "light"), (400, 800, "dark")):
         look_like(browser, mode, width, height)
-        browser.get(address + "/provenance")
-        wait_for(lambda: "llama-distilled: 75.0 % of its" in text(browser), "the answer")
-        wait_for(lambda: len(charts_on(browser)) == 1, "the chart")
-        assert flaws(browser, BACKGROUNDS[mode]) == [], width
+        for view, answer in answers.items():
+            browser.get(f"{address}/provenance?view={view}")
+            wait_for(lambda says=answer: says in text(browser), answer)
+            wait_for(lambda: len(charts_on(browser)) == 1, "the chart")
+            assert flaws(browser, BACKGROUNDS[mode]) == [], (width, view)
     browser.get(address + "/provenance?view=Reader&distilled=llama-distilled")
     wait_for(lambda: "<script>alert('1')</script> **bold** $x$" in rollout(browser), "the text")
     sentence = browser.find_element(By.CSS_SELECTOR, ".cx-text .cx-Teacher[tabindex]")
@@ -206,6 +230,34 @@ def test_the_reader_shows_its_text_as_text_and_its_link_reopens_it(address, brow
     wait_for(lambda: browser.current_url.endswith("&problem_id=q1&sample=1"), "its address")
     browser.get(browser.current_url)
     wait_for(lambda: "Three." in rollout(browser), "the reopened rollout")
+
+
+def test_sql_is_typed_run_cancelled_and_restored_by_its_address(address, browser):
+    browser.get(address + "/sql")
+    wait_for(lambda: "No statement yet" in text(browser), "the empty page")
+    for width, height, mode in ((1280, 900, "light"), (400, 800, "dark")):
+        look_like(browser, mode, width, height)
+        browser.get(address + "/sql")
+        wait_for(lambda: "What a statement may do" in text(browser), "the end of the page")
+        assert flaws(browser, BACKGROUNDS[mode]) == [], width
+    editor = browser.find_element(By.CSS_SELECTOR, ".st-key-sql textarea")
+    editor.send_keys("select derivative, n_seeds from scar", Keys.CONTROL, Keys.ENTER)
+    wait_for(lambda: "4 rows, all there are." in text(browser), "the answer")
+    assert browser.current_url.endswith("/sql?sql=select+derivative%2C+n_seeds+from+scar")
+    browser.find_element(By.XPATH, "//button[contains(., 'Chart')]").click()
+    wait_for(lambda: len(charts_on(browser)) == 1, "the chart")
+    wait_for(lambda: "view=Chart" in browser.current_url, "its address")
+    assert flaws(browser, BACKGROUNDS["dark"]) == []
+    browser.get(browser.current_url)
+    wait_for(lambda: len(charts_on(browser)) == 1, "the restored chart")
+    browser.find_element(By.XPATH, "//button[contains(., 'Loudest scars')]").click()
+    wait_for(lambda: "nulls+last" in browser.current_url, "the example in the address")
+    wait_for(lambda: "4 rows, all there are." in text(browser), "the example's answer")
+    endless = "select count(*) from range(1000000) a, range(1000000) b"
+    browser.get(f"{address}/sql?{urlencode({'sql': endless})}")
+    wait_for(lambda: "Running: 3 s of at most 30 s" in text(browser), "its progress")
+    browser.find_element(By.XPATH, "//button[contains(., 'Cancel')]").click()
+    wait_for(lambda: "the statement was cancelled" in text(browser), "the end of it")
 
 
 def rollout(browser: webdriver.Chrome) -> str:

@@ -98,6 +98,13 @@ def test_positions_show_both_outcomes_with_their_bands(traced):
     texts = [row["outcome"] for layer in layers(chart) if layer["mark"]["type"] == "text"
              for row in rows(chart, layer)]  # fmt: skip
     assert texts == ["right", "wrong"]  # the upper line's name first
+    # A band of one position would not be seen.
+    kinds = [layer["mark"]["type"] for layer in layers(chart)]
+    assert kinds.count("rule") == 2 and "area" not in kinds
+    several = pl.concat([found, found.with_columns(pl.col("place") + 1)])
+    chart = provenance_charts.position(several, "Teacher", "sentence")
+    kinds = [layer["mark"]["type"] for layer in layers(chart)]
+    assert kinds.count("area") == 2 and "rule" not in kinds
 
 
 def test_positions_by_share_lie_in_the_middle_of_their_part(traced):

@@ -7,8 +7,11 @@ import polars as pl
 import pytest
 
 from dashboard import reader
-from tests.dashboard.traces import HOSTILE
+from tests.dashboard.traces import HOSTILE, add_traces
 from warehouse import read
+from warehouse.lake import Lake
+
+pytestmark = pytest.mark.slow  # models run, or pages are drawn: minutes in all
 
 
 def said(app) -> str:
@@ -64,8 +67,52 @@ def test_the_breakdown_has_a_row_a_pair_and_label_with_null_and_wrong_teacher(tr
         text
     )
     assert "β 0.150 (found from the sentences) · least κ 0.500 (**unstable**" in text
+    assert "κ by the other count of tokens 1.00" in text
+    assert "left out: 1 empty rollout, 2 repeated sentences" in text
     # 4 + 2 + 700 sentences with a label; marks of reasoning have none.
     assert "706 sentences of 3 rollouts (1 right, 1 wrong, 1 unchecked)" in text
+
+
+def test_every_candidate_stands_beside_its_null_with_what_that_decides(traced, page):
+    app = page("provenance", view="Teacher")
+    assert not app.exception
+    answer = app.markdown[0].value.replace("\u00a0", " ")
+    assert answer.startswith(
+        "**llama-distilled** is attributed to teacher-forward: of what parts both from llama-base, "
+        "0.875 is common to them; wrong candidates stay below 0.250. "
+        "2 models: 1 ATTRIBUTED, 1 NONE OF THESE; measured"
+    )
+    table = app.dataframe[0].value
+    assert table[["Distilled", "Rank", "Candidate", "In common", "95 % from", "to", "Null"]].fillna(
+        "–"
+    ).to_numpy().tolist() == [
+        ["llama-distilled", 1, "teacher-forward", 0.875, 0.8125, 0.9375, 0.25],
+        ["llama-distilled", 2, "gpt2-base", 0.125, 0.0625, 0.1875, 0.25],
+        ["qwen2-distilled", 1, "teacher-forward", -1.5, -1.5625, -1.4375, 0.25],
+        ["qwen2-distilled", "–", "gpt2-base", "–", "–", "–", 0.25],
+    ]
+    text = said(app)
+    assert "[:material/check: ATTRIBUTED to teacher-forward]" in text
+    assert "[:material/block: NONE OF THESE]" in text
+    # The reasons name the models, not their roles.
+    assert ":small[teacher-forward shares more than gpt2-base]" in text
+    assert "n = 40 problems for each" in text and len(app.get("vega_lite_chart")) == 1
+    assert app.query_params == {"view": "Teacher"}
+
+
+def test_families_choose_the_rankings(traced, page):
+    app = page("provenance", view="Teacher", family=["qwen2"])
+    assert set(app.dataframe[0].value["Distilled"]) == {"qwen2-distilled"}
+    assert app.markdown[0].value.startswith("Of none can it be said that one of the candidates")
+
+
+def test_without_a_ranking_the_command_that_makes_one_is_shown(home, page):
+    with Lake.open() as lake:
+        add_traces(lake)
+    app = page("provenance", view="Teacher")
+    assert not app.exception and not app.dataframe
+    assert app.markdown[0].value.startswith("Of none is it known who taught it")
+    assert "cicatrix trace --teacher T T2" in said(app)
 
 
 def test_positions_are_drawn_where_there_are_enough_and_else_it_says_so(traced, page):

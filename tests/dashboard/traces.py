@@ -54,6 +54,49 @@ def add_traces(lake: Lake) -> None:
     )
 
 
+def add_rankings(lake: Lake) -> None:
+    """llama-distilled is attributed to teacher-forward, qwen2-distilled to none of two candidates.
+
+    Of qwen2's second candidate nothing was scored.
+    """
+    for distilled, label, shares in (
+        ("llama-distilled", "ATTRIBUTED", (0.875, 0.125)),
+        ("qwen2-distilled", "NONE OF THESE", (-1.5, None)),
+    ):
+        models = {
+            "distilled": distilled, "student": distilled.replace("distilled", "base"),
+            "teacher": "teacher-forward", "teacher-2": "gpt2-base",
+        }  # fmt: skip
+        _plan(lake, f"a-{distilled}", "attribution", models, {})
+        candidates = [
+            _candidate(role, rank, share, is_attributed=rank == 1 and label == "ATTRIBUTED")
+            for rank, (role, share) in enumerate(zip(list(models)[2:], shares, strict=True), 1)
+        ]
+        summary = {
+            "attribution": label, "role": "teacher" if label == "ATTRIBUTED" else None,
+            "attribution_reasons": "teacher shares more than teacher-2", "n_candidates": 2,
+            "n_questions": 40, "own_gain": 1.0, "ci_low_own_gain": 0.5, "ci_high_own_gain": 1.5,
+        }  # fmt: skip
+        records = {"attribution_candidate": candidates, "attribution": [summary]}
+        lake.append_unit(f"a-{distilled}", "all", records, 1.0)
+
+
+def _candidate(role: str, rank: int, share: float | None, *, is_attributed: bool) -> dict[str, Any]:
+    ends = (None, None) if share is None else (share - 0.0625, share + 0.0625)
+    missing = dict.fromkeys(
+        f"{end}{name}"
+        for name in ("behind_first", "gain_distilled", "learned", "alignment")
+        for end in ("", "ci_low_", "ci_high_")
+    )
+    return {
+        "role": role, "rank": None if share is None else rank, "n_questions": 40,
+        "n_rollouts_distilled": 160, "n_rollouts_own": 160, "n_unscored": 0, "share": share,
+        "ci_low_share": ends[0], "ci_high_share": ends[1], "null_share": 0.25,
+        "share_with_first": None, "is_sibling": None, "is_attributed": is_attributed,
+        "reason": "no sentence was read by all" if share is None else None, **missing,
+    }  # fmt: skip
+
+
 def add_pair(
     lake: Lake,
     distilled: str,
@@ -192,9 +235,10 @@ def _summary(
     return {
         "alpha": 0.1, "beta": 0.15, "beta_source": "adaptive", "length_rule": "student",
         "n_rollouts": len(rollouts), "n_correct": outcomes.count(True),
-        "n_incorrect": outcomes.count(False), "n_unchecked": outcomes.count(None), "n_empty": 0,
+        "n_incorrect": outcomes.count(False), "n_unchecked": outcomes.count(None),
+        "n_empty": int(has_control),
         "n_sentences": n_sentences, "n_special": len(sentences) - n_sentences,
-        "n_repeats": 0, "n_unscored": 0,
+        "n_repeats": 2 * has_control, "n_unscored": 0,
         "teacher_minus_null": 0.5, "ci_low_teacher_minus_null": 0.25,
         "ci_high_teacher_minus_null": 0.75,
         "teacher_minus_control": 0.625 if has_control else None,

@@ -95,6 +95,20 @@ def test_sql_formats(home, tmp_path, capfdbinary):
     assert b"[1, 2]" in capfdbinary.readouterr().out
 
 
+def test_sql_says_where_it_cuts_and_shows_a_plan(home, capsys):
+    Lake.open().close()
+    many = "select range as n from range(5)"
+    assert cli.main(["sql", many, "--rows", "2", "--format", "csv"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "n\n0\n1\n"
+    assert said.err == "these are the first 2 rows; --rows gives more\n"
+    assert cli.main(["sql", many, "--explain"]) == 0
+    assert "RANGE" in capsys.readouterr().out
+    assert cli.main(["sql", "select count(*) from range(1e15::bigint)", "--seconds", "0.5"]) == 1
+    assert "took longer than 0.5 s" in capsys.readouterr().err
+    assert cli.main(["sql", many, "--rows", "0"]) == cli.BAD_USAGE
+
+
 @pytest.mark.parametrize(
     "query", ["select nope from run", "drop table unit", "selct 1", "select 1; select 2"]
 )

@@ -14,6 +14,8 @@ from measure import lineage, sources
 from warehouse import checks, read
 from warehouse.lake import Lake
 
+pytestmark = pytest.mark.slow  # models run: minutes in all
+
 
 def quiet(_):
     pass

@@ -17,6 +17,8 @@ from measure.zoo import members
 from warehouse import checks, read
 from warehouse.lake import Lake, Location
 
+pytestmark = pytest.mark.slow  # models run: minutes in all
+
 TARGET = Target(model="zoo:llama-distilled", base="zoo:llama-base", reference="zoo:qwen2-base")
 FITS = ("ml", "ols", "log")
 N_PROMPTS = 8

@@ -14,6 +14,8 @@ from measure.errors import BadInput
 from warehouse import checks, read
 from warehouse.lake import Lake
 
+pytestmark = pytest.mark.slow  # models run, or pages are drawn: minutes in all
+
 TEACHER, STUDENT, DIRECT = "zoo:teacher-forward", "zoo:qwen2-distilled", "zoo:qwen2-sft-direct"
 SHORT = {"problems": "zoo-variants12", "n_samples": 2, "max_new_tokens": 160}
 N_TEST = len(variants.load("zoo-variants12").test.problems)

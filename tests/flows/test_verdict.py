@@ -17,6 +17,8 @@ from measure.calibration import Calibration, Derivative, admitted, judge, unifor
 from warehouse import checks, read
 from warehouse.lake import Lake, Location
 
+pytestmark = pytest.mark.slow  # models run: minutes in all
+
 LABELS = set(verdict.EXIT_CODES)
 SETTINGS = run.Settings(
     bank=prompts.load("bank512"), canonical=prompts.load("canonical40"), seeds=(0, 1)

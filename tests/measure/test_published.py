@@ -21,7 +21,7 @@ def value(quantity, subject, convention=None):
 def test_every_row_is_labelled_and_has_one_form():
     assert len(ROWS) > 90
     for row in ROWS:
-        assert row.source in ("S0", "S4") or row.source.startswith("TEXT ")
+        assert row.source in ("S0", "S3", "S4") or row.source.startswith("TEXT ")
         assert row.unit and row.subject and row.quantity
         assert (row.value is not None) + (row.low is not None) + (row.text is not None) == 1
         if row.low is not None and row.high is not None:

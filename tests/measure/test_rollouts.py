@@ -38,6 +38,29 @@ def test_frequencies_are_the_probabilities():
     assert np.bincount(three(u, 1.0, 1.0)).tolist() == [300, 500, 200]
 
 
+@pytest.mark.parametrize("top_p", [1.0, 0.95, 0.3])
+@pytest.mark.parametrize("spread", [0.1, 2.0, 8.0])
+@pytest.mark.parametrize("steps", [None, 0.5])
+def test_of_a_large_vocabulary_the_head_draws_what_all_of_it_would(top_p, spread, steps):
+    rng = np.random.default_rng(5)
+    vocab = 3 * rollouts.HEAD
+    logits = torch.from_numpy(rng.normal(0, spread, (300, vocab))).float()
+    if steps is not None:
+        logits = (logits / steps).round() * steps  # many are equal, at the head's end too
+    at = torch.from_numpy(rng.random(300))
+    drawn = rollouts.draw(logits, at, 0.6, top_p)
+    # By another route: NumPy sorts all of it, equal ones by their ids.
+    for row, u, token in zip(
+        logits.numpy().astype(float), at.tolist(), drawn.tolist(), strict=True
+    ):
+        order = np.lexsort((np.arange(vocab), -row))
+        p = np.exp((row[order] - row.max()) / 0.6)
+        reached = np.cumsum(p / p.sum())
+        kept = min(int((reached < top_p).sum()), vocab - 1)
+        place = min(int((reached <= u * reached[kept]).sum()), kept)
+        assert token == order[place]
+
+
 @pytest.mark.parametrize("architecture", ["llama", "mistral", "gpt2", "gemma2"])
 def test_a_batch_draws_what_each_row_draws_alone(model_folder, architecture):
     model = load(model_folder(architecture))

@@ -174,7 +174,7 @@ def test_only_right_answers_are_candidates_unless_asked_otherwise():
     both = [sum(parts, []) for parts in zip(*(scored(one, [OURS]) for one in three), strict=True)]
     found, left_out = candidates(three, *both)
     assert [one.rollout.sample for one in found] == [0]
-    assert left_out == {"not answered right": 2}
+    assert left_out == {"not answered right": 1, "without an answer to check": 1}
     found, left_out = candidates(three, *both, only_right=False)
     assert [one.rollout.sample for one in found] == [0, 1, 2] and not left_out
 

@@ -2,21 +2,18 @@
 
 import os
 import random
-import shutil
 import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from warehouse import checks, read
 from warehouse.attach import connect
-from warehouse.lake import Location, create
+from warehouse.lake import Location
 
 ROOT = Path(__file__).parents[2]
 N_UNITS = 40
@@ -34,38 +31,6 @@ def start_writer(env: dict[str, str], measurement_id: str, n_units: int) -> subp
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-@pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A PostgreSQL server of our own, on a socket in its folder, and a lake in it."""
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not folders:
-        pytest.fail("PostgreSQL's server is missing; install it: apt-get install postgresql")
-    # Not below tmp_path: pytest closes that to other users, and the server does not run as root.
-    base = Path(tempfile.mkdtemp(prefix="cicatrix-pg-"))
-    user = "postgres" if os.geteuid() == 0 else os.environ.get("USER", "postgres")
-
-    def run(*command: str) -> None:
-        as_user = ["runuser", "-u", user, "--"] if os.geteuid() == 0 else []
-        subprocess.run([*as_user, *command], check=True, capture_output=True, cwd="/")
-
-    if os.geteuid() == 0:
-        subprocess.run(["chown", user, str(base)], check=True)
-    bin_folder, data = folders[-1], str(base / "d")
-    run(str(bin_folder / "initdb"), "-D", data, "-A", "trust", "-U", "postgres", "-N")
-    options = f"-k {base} -c listen_addresses='' -c fsync=off"
-    run(str(bin_folder / "pg_ctl"), "-D", data, "-w", "-o", options, "-l", f"{base}/log", "start")
-    env = {
-        "CICATRIX_CATALOG": f"postgres:dbname=postgres host={base} user=postgres",
-        "CICATRIX_DATA": str(tmp_path / "data"),
-    }
-    try:
-        create(Location.from_env(env))
-        yield env
-    finally:
-        run(str(bin_folder / "pg_ctl"), "-D", data, "-m", "immediate", "stop")
-        shutil.rmtree(base)
 
 
 @pytest.fixture

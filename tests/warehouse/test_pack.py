@@ -7,6 +7,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+import circuit_rows
 import provenance_rows
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -115,6 +116,7 @@ def fill(lake: Lake) -> None:
     tables["weight_lineage"] = [weight_row(0, "q", cosine=2 / 3), weight_row(None, "embed")]
     add_unit(lake, "l", "lineage", {"base": "base", "derivative": "child"}, tables)
     texts = {**provenance_rows.one_of_each(), **stability_rows.one_of_each()}
+    texts |= circuit_rows.one_of_each()
     add_unit(lake, "r", "rollout", {"model": "child"}, texts)
     lake.add_comparisons([comparison("child", "base", "an-earlier-base")])
     lake.add_comparisons([comparison("child", "base", "base"), comparison("child", "teacher", "t")])
@@ -150,8 +152,8 @@ def test_what_is_packed_is_what_is_taken(source, path, lake):
     taken = pack.take_pack(lake, path)
     # Records: 4 + 3 tau, 1 + 3 templates, 1 distance, 1 winner gap of 2 prompts, 1 stiffness,
     # 1 curvature of 2 prompts, 1 lineage of 2 weights, 1 row of each of 8 tables of provenance,
-    # 9 of stability: 2 limits, 2 steps, 1 of each of 5 more.
-    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (9, 0, 39)
+    # 9 of stability: 2 limits, 2 steps, 1 of each of 5 more; 1 of each of 19 of circuits.
+    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (9, 0, 58)
     complete = {"s-base", "s-child", "t-base", "t-child", "d", "w", "f", "l", "r"}
     for table in (*(t.name for t in TABLES.values() if t.is_record), "organism", "model"):
         theirs = rows_of(lake, table)
@@ -207,7 +209,7 @@ def test_what_the_lake_knows_stays_as_it_is(path, lake):
     lake.append_unit("s-base", "seed-0", rows, 1.0)
     taken = pack.take_pack(lake, path)
     # Without the 4 records of s-base.
-    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (8, 1, 35)
+    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (8, 1, 54)
     kept = read.table("structural_tau", lake.location, measurement_id="s-base")
     assert kept["tau"].to_list() == [0.125]
     assert lake.units_done("s-base") == {"seed-0"} and not lake.is_complete("s-base")
@@ -289,9 +291,12 @@ def test_it_is_taken_in_one_transaction(path, lake, monkeypatch):
 
 
 def corrupted(path: Path) -> None:
-    """One bit of the middle of the file turned."""
+    """One bit of the largest column turned, behind the head of its page."""
+    group = pq.read_metadata(path).row_group(0)
+    columns = [group.column(i) for i in range(group.num_columns)]
+    largest = max(columns, key=lambda column: column.total_compressed_size)
     content = bytearray(path.read_bytes())
-    content[len(content) // 4] ^= 1
+    content[largest.data_page_offset + largest.total_compressed_size * 3 // 4] ^= 1
     path.write_bytes(content)
 
 

@@ -2,16 +2,20 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from measure import zoo
+from measure.errors import BadInput
+from measure.task_items import Item
+from measure.tasks import task_set
 from measure.zoo import tasks, words
+from tests.conftest import byte_tokenizer
 
 _FAMILIES = {m.family: m.path for m in zoo.shipped()}
 _N = 300
 
 
-def _items(task: str) -> list[tasks.Item]:
+def _items(task: str) -> list[Item]:
     return list(islice(tasks.items(task, 3), _N))
 
 
@@ -70,7 +74,7 @@ def test_facts_are_the_same_wherever_they_are_asked():
 @pytest.mark.parametrize("task", tasks.TASKS)
 def test_a_set_has_its_words_at_the_same_positions(family: str, task: str):
     tokenizer = AutoTokenizer.from_pretrained(_FAMILIES[family])
-    found = tasks.task_set(tokenizer, task, 100, 1)
+    found = task_set(tokenizer, f"zoo-{task}", 100, 1)
     assert found.clean.shape == found.corrupted.shape
     assert found.clean.shape[0] == len(found.answer) == len(found.foil) == 100
     assert np.all(found.answer != found.foil)
@@ -82,27 +86,21 @@ def test_a_set_has_its_words_at_the_same_positions(family: str, task: str):
         assert cut[0] == cut[1]
 
 
-def _letters(text: str, **_: object) -> dict[str, object]:
-    """A tokenizer with a token a letter: hardly two prompts have words of the same lengths."""
-    return {
-        "input_ids": [ord(letter) for letter in text],
-        "offset_mapping": [(i, i + 1) for i in range(len(text))],
-    }
+# A token a letter: hardly two prompts have words of the same lengths.
+_LETTERS = PreTrainedTokenizerFast(tokenizer_object=byte_tokenizer())
 
 
 def test_a_tokenizer_that_cuts_too_differently_is_refused():
-    with pytest.raises(ValueError, match="prompts of 'months' .* were wanted: ask for fewer"):
-        tasks.task_set(_letters, "months", 20, 1)
+    with pytest.raises(BadInput, match="prompts of 'zoo-months' .* were wanted: ask for fewer"):
+        task_set(_LETTERS, "zoo-months", 20, 1)
 
 
 def test_a_set_scores_the_first_token_where_answer_and_foil_differ():
-    found = tasks.task_set(_letters, "numerals", 5, 1)
-    kept = []
-    for item in islice(tasks.items("numerals", 1), found.n_drawn):
-        kept += [item] if [ord(c) for c in item.clean + " "] in found.clean.tolist() else []
-    assert len(kept) == 5
-    assert [chr(i) for i in found.answer] == [item.answer.strip() for item in kept]
-    assert [chr(i) for i in found.foil] == [item.foil.strip() for item in kept]
+    found = task_set(_LETTERS, "zoo-numerals", 5, 1)
+    made = {f"{item.clean} ": item for item in islice(tasks.items("numerals", 1), found.n_drawn)}
+    kept = [made[_LETTERS.decode(row)] for row in found.clean]
+    assert [_LETTERS.decode([i]) for i in found.answer] == [item.answer.strip() for item in kept]
+    assert [_LETTERS.decode([i]) for i in found.foil] == [item.foil.strip() for item in kept]
 
 
 def test_documents_are_clean_prompts_with_their_answers():

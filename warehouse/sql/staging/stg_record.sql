@@ -36,6 +36,44 @@ select measurement_id from attribution_candidate
 union all
 select measurement_id from attribution
 union all
+select measurement_id from task_prompt
+union all
+select measurement_id from ablation_effect
+union all
+select measurement_id from attribution_effect
+union all
+select measurement_id from task_baseline
+union all
+select measurement_id from component
+union all
+select measurement_id from brittleness
+union all
+select measurement_id from brittleness_difference
+union all
+select measurement_id from alignment
+union all
+select measurement_id from component_match
+union all
+select measurement_id from circuit_size
+union all
+select measurement_id from circuit_node
+union all
+select measurement_id from patching_effect
+union all
+select measurement_id from residual_attribution
+union all
+select measurement_id from probe_accuracy
+union all
+select measurement_id from ov_score
+union all
+select measurement_id from noise_point
+union all
+select measurement_id from ranked_student
+union all
+select measurement_id from patched_cell
+union all
+select measurement_id from noise_verdict
+union all
 select measurement_id from stability_region
 union all
 select measurement_id from stability_limit

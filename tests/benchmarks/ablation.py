@@ -1,0 +1,107 @@
+"""The ablation sweep against one full forward pass a component, on the same prompts.
+
+    python -m tests.benchmarks.ablation zoo:teacher-forward numerals
+
+Both give the same numbers; times are of the processor, one thread, so that other work on the
+machine does not count. The full pass is the model's own, of 100 prompts in one batch.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from measure import ablation, models, sources, tasks
+from measure.components import Blocks
+from measure.models import CausalLM
+from measure.tasks import TaskSet
+from tests.benchmarks.both_ways import say
+
+N_PROMPTS = 100
+TOLERANCE = 1e-3
+
+
+def swept(model: CausalLM, task: TaskSet) -> np.ndarray:
+    """As `cicatrix circuits` does it, means over the corrupted prompts and all."""
+    sweep = ablation.Sweep(model, task)
+    return np.concatenate([sweep.layer(i, lambda _: None) for i in range(model.card.n_layers)])
+
+
+def by_full_passes(model: CausalLM, task: TaskSet) -> np.ndarray:
+    """A hook and a whole pass for each component; the means are taken once, and not timed apart."""
+    ids = torch.from_numpy(task.clean)
+    blocks = Blocks(model, ids)
+    means = ablation.mean_outputs(blocks, torch.from_numpy(task.corrupted), ablation.ROWS)
+    found: list[np.ndarray] = []
+    for component in blocks.components:
+        layer = model.decoder.get_submodule(_layers(model))[component.layer]
+        if component.head is None:
+            mean = means.mlp[component.layer]
+            handle = layer.mlp.register_forward_hook(partial(_instead, mean))
+        else:
+            where = blocks.head_slice(component.layer, component.head)
+            projection = next(
+                module
+                for name, module in layer.named_modules()
+                if name in ("self_attn.o_proj", "attn.c_proj")
+            )
+            edit = partial(_with_slice, where, means.z[component.layer])
+            handle = projection.register_forward_pre_hook(edit)
+        with torch.inference_mode():
+            logits = model.model(input_ids=ids).logits[:, task.position].double().numpy()
+        handle.remove()
+        rows = np.arange(len(ids))
+        found.append(logits[rows, task.answer] - logits[rows, task.foil])
+    return np.array(found)
+
+
+def _layers(model: CausalLM) -> str:
+    return next(name for name, _ in model.decoder.named_children() if name in ("layers", "h"))
+
+
+def _instead(mean: Tensor, _: nn.Module, __: Any, output: Tensor) -> Tensor:
+    return mean.expand_as(output)
+
+
+def _with_slice(where: slice, mean: Tensor, _: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+    z = args[0].clone()
+    z[:, :, where] = mean[:, where]
+    return (z,)
+
+
+def _seconds(run: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
+    began = time.process_time()
+    found = run()
+    return time.process_time() - began, found
+
+
+def main() -> None:
+    """Print both times, their ratio, and how far the numbers differ."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument("task")
+    given = parser.parse_args()
+    source = sources.find(given.model)
+    model = models.load(source, device="cpu")
+    torch.set_num_threads(1)
+    name = tasks.name_for(given.task, is_zoo=source.kind == "zoo")
+    task = tasks.task_set(model.tokenizer, name, N_PROMPTS)
+    fast_s, fast = _seconds(lambda: swept(model, task))
+    full_s, full = _seconds(lambda: by_full_passes(model, task))
+    off = float(np.abs(fast - full).max())
+    if off > TOLERANCE:
+        raise SystemExit(f"the two ways differ by {off:.2g} logits: no figure of speed holds")
+    say(
+        f"{model.card.label}, {len(fast)} components, {N_PROMPTS} prompts of "
+        f"{task.clean.shape[1]} tokens: {fast_s:.2f} s against {full_s:.2f} s, "
+        f"{full_s / fast_s:.1f} x; largest difference {off:.1e} logits"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""`cicatrix circuits` on embedded models: what it keeps, that it goes on, and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+
+from flows import cli
+from flows.circuit_run import CircuitChoice, CircuitRun
+from measure import ablation
+from warehouse import checks, read
+from warehouse.lake import Lake
+
+pytestmark = pytest.mark.slow  # models run, or pages are drawn: minutes in all
+
+TEACHER, STUDENT = "zoo:teacher-forward", "zoo:depth-student"
+CHOICE = {"teacher": TEACHER, "students": (STUDENT,), "n_prompts": 12, "parts": ("estimates",)}
+
+
+def complete(lake, **options):
+    """The whole of it, without the scheduler."""
+    run = CircuitRun(lake, CircuitChoice(**CHOICE | options), "cpu", "numerals")
+    for ref in run.choice.models():
+        run.ablate(ref)
+    run.conclude()
+    return run
+
+
+@pytest.fixture
+def filled(home):
+    with Lake.open() as lake:
+        complete(lake, parts=("estimates", "circuits"))
+
+
+def test_what_is_kept_is_what_was_ablated(filled, capsys):
+    assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
+    by_model = {row["model"]: row for row in read.mart("brittleness_model").to_dicts()}
+    assert {name: row["n_components"] for name, row in by_model.items()} == {
+        "teacher-forward": 30,  # 6 layers of 4 heads and an MLP
+        "depth-student": 15,
+    }
+    effects = read.mart("component_effect")
+    prompts = read.mart("component_prompt")
+    assert prompts.height == 12 * (30 + 15)
+    for (model, component), rows in prompts.group_by("model", "component"):
+        found = effects.filter(model=model, component=component).row(0, named=True)
+        assert found["effect"] == pytest.approx(rows["effect"].mean(), abs=1e-9)
+        drop = 100 * np.clip(rows["effect"].sum() / rows["ld_clean"].sum(), 0, 1)
+        assert found["drop_pct"] == pytest.approx(drop, abs=1e-6)
+    for row in by_model.values():
+        drops = effects.filter(model=row["model"])["drop_pct"]
+        assert row["mean_drop_pct"] == pytest.approx(drops.mean())
+    # Components of the circuit do more of the task than all others do without them.
+    circuit = read.mart("circuit").filter(model="depth-student", budget=0.2).row(0, named=True)
+    assert circuit["completeness_pct"] >= 80 > circuit["necessity_pct"]
+    assert circuit["jaccard"] == 1
+    in_circuit = effects.filter(model="depth-student", is_in_circuit=True)["component"]
+    assert sorted(in_circuit) == sorted(circuit["components"])
+    aligned = read.mart("aligned_pair")
+    assert aligned.height == 9 + 1
+    assert set(aligned["mlp_method"]) == {"eigenvectors", "paper_code"}  # its weights were copied
+    agreement = read.mart("estimate_agreement").filter(model="depth-student").row(0, named=True)
+    mine = effects.filter(model="depth-student")
+    ranks = [np.argsort(np.argsort(mine[name])) for name in ("effect", "estimated_effect")]
+    assert agreement["spearman"] == pytest.approx(np.corrcoef(ranks)[0, 1])
+
+    # The command has nothing left to run, and says the same.
+    arguments = ["circuits", "--teacher", TEACHER, "--students", STUDENT, "--prompts", "12"]
+    assert cli.main([*arguments, "--with", "estimates", "circuits", "--json"]) == 0
+    answer = capsys.readouterr()
+    assert "to run, where it is not in the lake: 0 passes of a prompt" in answer.err
+    (found,) = json.loads(answer.out)
+    assert len(found["components"]) == 45
+    assert cli.main([*arguments, "--with", "estimates", "circuits"]) == 0
+    told = capsys.readouterr().out
+    assert "mean logit difference" in told and "brittleness against its teacher" in told
+
+
+def test_an_interrupted_sweep_goes_on_at_its_layer(home, monkeypatch):
+    calls: list[str] = []
+    own = ablation.measure_unit
+
+    def counted(sweep, task, unit, progress):
+        calls.append(unit)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return own(sweep, task, unit, progress)
+
+    monkeypatch.setattr(ablation, "measure_unit", counted)
+    with Lake.open() as lake:
+        with pytest.raises(KeyboardInterrupt):
+            complete(lake, students=(), parts=())
+        assert read.mart("brittleness_model").height == 0
+        complete(lake, students=(), parts=())
+        layers = [f"layer-{i:03d}" for i in range(6)]
+        assert calls == ["prompts", "layer-000", "layer-001", *layers[1:]]
+        calls.clear()
+        complete(lake, students=(), parts=())
+        assert calls == []
+    assert read.mart("component_effect").height == 30
+
+
+def test_models_with_other_tokenizers_are_measured_but_not_aligned(home):
+    with Lake.open() as lake:
+        complete(lake, students=("zoo:mistral-base",), parts=())
+    aligned = read.mart("aligned_pair")
+    assert aligned["alignment"].null_count() == aligned.height == 9 + 1
+    assert set(aligned["reason"]) == {
+        "the tokenizers differ: patterns of other tokens cannot be held side by side"
+    }
+    assert read.mart("brittleness_model").height == 2
+
+
+def test_several_students_are_ranked_among_those_as_often_right(home, tmp_path):
+    """The depth student beside a copy of itself with one dead head: another model, as right."""
+    from measure import models, sources
+
+    dead = tmp_path / "dead"
+    found = models.load(sources.find(STUDENT), device="cpu")
+    found.model.model.layers[2].self_attn.o_proj.weight.data[:, :8] = 0
+    found.model.save_pretrained(dead)
+    found.tokenizer.save_pretrained(dead)
+    # A folder of one's own is asked in the zoo's words only if the file says so.
+    task = tmp_path / "task.jsonl"
+    with Lake.open() as lake:
+        whole = CircuitRun(lake, CircuitChoice(**CHOICE), "cpu", "numerals")
+        items = whole.task_set(TEACHER).items
+        lines = [
+            {"clean": i.clean, "corrupted": i.corrupted, "answer": i.answer, "foil": i.foil}
+            for i in items
+        ]
+        task.write_text("\n".join(map(json.dumps, lines)))
+        choice = CircuitChoice(teacher=TEACHER, students=(STUDENT, str(dead)), n_prompts=12)
+        run = CircuitRun(lake, choice, "cpu", str(task))
+        for ref in choice.models():
+            run.ablate(ref)
+        run.conclude()
+    ranked = read.mart("student_rank").sort("student")
+    assert ranked["student"].to_list() == ["dead", "depth-student"]
+    assert set(ranked["accuracy"]) == {1.0}
+    aligned = read.mart("aligned_pair").filter(normalisation="max", matching="greedy", mode="ours")
+    expected = dict(aligned.select("student", "alignment").iter_rows())
+    assert dict(ranked.select("student", "alignment").iter_rows()) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--teacher", "zoo:nobody"], "no member 'nobody' in the zoo"),
+        (["--teacher", TEACHER, "--students", TEACHER], "is the teacher itself"),
+        (["--teacher", TEACHER, "--task", "sums"], "task 'zoo-sums' is unknown: give one of"),
+        (["--teacher", TEACHER, "--task", "none.jsonl"], "task file 'none.jsonl' does not exist"),
+        (["--teacher", TEACHER, "--prompts", "1"], "--n-prompts 1 cannot be"),
+        (["--teacher", TEACHER, "--batch-size", "0"], "--batch-size 0 cannot be"),
+        (["--teacher", TEACHER, "--device", "cuda:9"], "device 'cuda:9' cannot be used here"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(home, capsys, arguments, line):
+    assert cli.main(["circuits", *arguments]) == cli.BAD_USAGE
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1 and told[0].startswith("error: ") and line in told[0]
