@@ -8,18 +8,18 @@ import polars as pl
 from dashboard.charts import FULL, GREY, PALE, ROLE_SHAPES, colour, said, tooltips
 from dashboard.stability_words import BESIDE, COMPONENTS, MEANINGS
 from dashboard.step_text import OUTSIDE, VIOLATION
-from dashboard.words import number
 
 PICKED = "picked"  # the selection of a student on the plane
 _BAR, _ROW, _AROUND = 15, 54, 100
 _ROOM = 1.12
+_NAME = "width < 500 ? datum.number : datum.student"  # a phone has no room for names
 
 
 def plane(students: pl.DataFrame) -> alt.LayerChart:
     """Each student's distance from its teacher: in K along, in R up; noise and envelope.
 
     `students` is `stability_student` of one teacher and its plain counterpart. A click on a student
-    is the selection `PICKED` of its `model_role`.
+    is the selection `PICKED` of its `model_role`; `number` names it where names have no room.
     """
     drawn = students.drop_nulls(["delta_k", "delta_r"]).with_columns(
         model_role=pl.col("role"),
@@ -31,7 +31,6 @@ def plane(students: pl.DataFrame) -> alt.LayerChart:
         said_noise=said("noise_r"),
         interval_k=_interval("delta_k"),
         interval_r=_interval("delta_r"),
-        place=pl.col("delta_r").rank("ordinal").over(pl.lit(1)),
     )
     noise = drawn.sort(pl.col("components").str.count_matches(","), descending=True)["noise_r"]
     epsilon = drawn["epsilon_k"][0] if drawn.height else 0.05
@@ -67,12 +66,12 @@ def plane(students: pl.DataFrame) -> alt.LayerChart:
             "says": ["within the noise of ΔR"],
         }
     )  # fmt: skip
-    near = pl.DataFrame({"x": [epsilon], "says": [f"ΔK = {number(epsilon)}"]})
+    near = pl.DataFrame({"x": [epsilon], "says": [f"ΔK = {epsilon:g}"]})
     layers: list[alt.Chart] = [
         alt.Chart(band).mark_rect(color=GREY, opacity=0.2)
         .encode(alt.X("x:Q"), alt.Y("y:Q"), x2="x2:Q", y2="y2:Q"),
         alt.Chart(band).mark_text(align="right", baseline="bottom", dx=-6, dy=-3)
-        .encode(alt.X("x2:Q"), alt.Y("y2:Q"), text="says:N"),
+        .encode(alt.X("x2:Q"), alt.Y("y:Q"), text="says:N"),
         alt.Chart(near).mark_rule(color=GREY, strokeDash=[5, 4]).encode(alt.X("x:Q")),
         alt.Chart(near).mark_text(align="left", dx=5, baseline="top")
         .encode(alt.X("x:Q"), y=alt.value(2), text="says:N"),
@@ -97,7 +96,7 @@ def plane(students: pl.DataFrame) -> alt.LayerChart:
         layers.append(
             alt.Chart(mine)
             .mark_text(align="right" if is_left else "left", dx=9 * side, dy=-9)
-            .encode(x, y, text="student:N")
+            .encode(x, y, text=alt.value(alt.ExprRef(_NAME)))
         )
     title = alt.Title(
         "Students against their teacher",
@@ -131,6 +130,7 @@ def profile(rows: pl.DataFrame, teacher: str, student: str) -> alt.LayerChart:
         axis=alt.Axis(
             labelAlign="left", labelPadding=-2, labelOffset=-25, labelLimit=1_000,
             labelOverlap=False, grid=False, zindex=1,
+            labelExpr="width < 500 ? split(datum.label, ':')[0] : datum.label",
         ),
     )  # fmt: skip
     x = alt.X(
@@ -162,7 +162,7 @@ def profile(rows: pl.DataFrame, teacher: str, student: str) -> alt.LayerChart:
         ]  # fmt: skip
     title = alt.Title(
         "Accuracies (K) and proxies (R)",
-        subtitle=f"pale: {teacher}; full: {student}; lines: 95 % intervals; measured",
+        subtitle=[f"pale: {teacher}; full: {student}", "lines: 95 % intervals; measured"],
         offset=26,
     )
     chart = cast(alt.LayerChart, alt.layer(*layers))
@@ -223,17 +223,19 @@ def region(steps: pl.DataFrame) -> alt.LayerChart:
     tip = tooltips(
         N={"text": "Arrives at"}, Q={"distance": "Distance", "radius": "Radius", "slack": "Ratio"}
     )
-    title = "Distance, Mahalanobis"
     layers = alt.layer(
         alt.Chart(drawn).mark_line(color=GREY, interpolate="step", strokeDash=[4, 3])
-        .encode(x, alt.Y("radius:Q", title=title, scale=alt.Scale(zero=True)), tooltip=tip),
+        .encode(x, alt.Y("radius:Q", title="Distance", scale=alt.Scale(zero=True)), tooltip=tip),
         alt.Chart(drawn).mark_point(filled=True, size=80, opacity=1)
         .encode(x, alt.Y("distance:Q"), alt.Color("colour:N", scale=None), tooltip=tip),
         alt.Chart(drawn.filter("is_outside")).mark_text(dy=-11, fontWeight="bold")
         .encode(x, alt.Y("distance:Q"), text=alt.value("O")),
     )  # fmt: skip
-    named = alt.Title("Feasible region", subtitle="dashed: its radius after that load; O: outside")
-    return cast(alt.LayerChart, layers).properties(height=160, width="container", title=named)
+    title = alt.Title(
+        "Feasible region",
+        subtitle="Mahalanobis distance; dashed: the radius after that load; O: outside",
+    )
+    return cast(alt.LayerChart, layers).properties(height=170, width="container", title=title)
 
 
 def _steps_axis(steps: pl.DataFrame, title: str | None) -> alt.X:

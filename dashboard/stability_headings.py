@@ -8,6 +8,7 @@ _STUDENT = {
     "teacher": Heading("Teacher", width=140),
 }
 STUDENTS = {
+    "number": Heading("", "{:,.0f}".format),
     **_STUDENT,
     "delta_k": Heading("ΔK", number, "Mean absolute difference of four accuracies, 0 to 1"),
     "ci_low_delta_k": Heading("95 % from", number, "2.5 % of 10,000 resamples of the stories"),
@@ -26,9 +27,10 @@ STUDENTS = {
     "reason": Heading("What is missing"),
     "measured_at": Heading("Measured", instant),
 }
+_KINDS = {"capability": "K", "stability": "R, proxy", "beside": "beside R"}
 PROFILE = {
     "model": Heading("Model", width=170),
-    "kind": Heading("Of", None, "Capability K, the proxies R, or beside them"),
+    "kind": Heading("Of", _KINDS.__getitem__, "Capability K, the proxies R, or beside them"),
     "component": Heading("Component"),
     "value": Heading("Value", number),
     "ci_low_value": Heading("95 % from", number, "2.5 % of 10,000 resamples of the stories"),

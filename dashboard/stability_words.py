@@ -4,7 +4,7 @@ from datetime import datetime
 
 import polars as pl
 
-from dashboard.words import ago, count, escaped, newest, number
+from dashboard.words import ago, count, escaped, newest
 
 # Wherever the word stands on a page, this stands with it.
 PROXY = (
@@ -41,7 +41,7 @@ def answer(students: pl.DataFrame, now: datetime | None = None) -> str:
     if students.is_empty():
         return "No student of this teacher was measured."
     teacher = escaped(students["teacher"][0])
-    epsilon = number(students["epsilon_k"][0])
+    epsilon = f"{students['epsilon_k'][0]:g}"
     near = students.filter(pl.col("delta_k") <= pl.col("epsilon_k"))
     said = (
         f"Of {count(students.height, 'student')} of **{teacher}**, {near.height} "

@@ -44,6 +44,12 @@ _GAPS = {
     "has_stability_gap": "apart in R",
     "has_hidden_burden": "carries more load",
 }
+# The teacher's own family first; student-2 before student-10.
+IN_ORDER = (
+    pl.col("role").str.starts_with("plain-"),
+    pl.col("role").str.ends_with("teacher").not_(),
+    pl.col("role").str.extract(r"(\d+)$").cast(pl.Int64).fill_null(1),
+)
 _MARKS = {"violations": "n_violations", "outside the region": "n_outside"}
 
 
@@ -80,7 +86,8 @@ def main() -> None:
         view = st.segmented_control(
             "View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params"
         )
-    students = mart("stability_student", measurement_id=teacher["measurement_id"]).sort("role")
+    students = mart("stability_student", measurement_id=teacher["measurement_id"])
+    students = students.sort(*IN_ORDER).with_row_index("number", offset=1)
     own = students.filter(pl.col("teacher_role") == "teacher")
     said.markdown(answer(own), help=f"Newest measurement: {instant(newest(teachers))}")
     said.caption(PROXY)
@@ -147,7 +154,7 @@ def plane(students: pl.DataFrame) -> None:
         card(student)
     st.subheader("The numbers")
     tables.show(students, stability_headings.STUDENTS)
-    tables.download(students, "stability_student")
+    tables.download(students.drop("number"), "stability_student")
 
 
 def _open_picked() -> None:
@@ -166,7 +173,10 @@ def card(student: dict[str, Any]) -> None:
     """What the numbers of a student decide, why, and the way to its rollouts."""
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{escaped(student['student'])}** of {escaped(student['teacher'])}")
+            st.markdown(
+                f"{student['number']} · **{escaped(student['student'])}** of "
+                f"{escaped(student['teacher'])}"
+            )
             st.button(
                 "Its rollouts", key=f"open {student['role']}", type="tertiary",
                 icon=":material/menu_book:", on_click=open_rollouts, args=(student["role"],),
@@ -195,7 +205,7 @@ def chip(word: str, what: str | None = None) -> str:
 
 def profile(components: pl.DataFrame) -> None:
     """Bars of one student beside its teacher's, then all models as a table."""
-    students = components.remove("is_teacher").unique("role").sort("role")
+    students = components.remove("is_teacher").unique("role").sort(*IN_ORDER)
     names = dict(students.select("role", "model").iter_rows())
     address.keep_to("role", list(names))
     role = st.selectbox(
@@ -214,12 +224,13 @@ def profile(components: pl.DataFrame) -> None:
         st.markdown(f"No {name}: {escaped(reason)}.")
     st.caption(
         "Orange tick: dependence that steps dealt anew among the trajectories of a kind reach in 5 "
-        f"% of deals; below it there is none to speak of. n = {_range(mine, 'n_problems')} stories."
+        f"% of deals; below it there is none to speak of. n = "
+        f"{_range(mine.drop_nulls('value'), 'n_problems')} stories."
     )
     st.subheader("The numbers")
     places = {name: i for i, name in enumerate(COMPONENTS)}
     order = pl.col("component").replace_strict(places, default=len(places))
-    tables.show(components.sort("role", order), stability_headings.PROFILE)
+    tables.show(components.sort(*IN_ORDER, order), stability_headings.PROFILE)
     tables.download(components, "stability_component")
 
 
@@ -250,7 +261,7 @@ def hypotheses(teacher: dict[str, Any]) -> None:
 
 def rollouts(teacher: dict[str, Any], components: pl.DataFrame) -> None:
     """The rollouts of a model to choose from, and the chosen one step by step."""
-    models = components.unique("role").sort(pl.col("is_teacher").not_(), "role")
+    models = components.unique("role").sort(*IN_ORDER)
     names = dict(models.select("role", "model").iter_rows())
     asked = address.asked(ADDRESS)
     if asked and "model" in asked:

@@ -70,7 +70,7 @@ def test_the_word_never_stands_alone(stepped, home, page, view):
 def test_the_answer_counts_who_is_near_in_k_and_apart_in_r(stepped, page):
     answer = page("stability").markdown[0].value.replace("\u00a0", " ")
     assert answer.startswith(
-        "Of 3 students of **T**, 2 are within 0.0500 of its accuracy, and 1 of these differ from "
+        "Of 3 students of **T**, 2 are within 0.05 of its accuracy, and 1 of these differ from "
         "it in R by more than noise (**LOOSE**). n = 60 stories; measured"
     )
 
