@@ -22,8 +22,8 @@ MEANINGS = {
     "dependence": "how well violations foretell a wrong answer: max(0, 2 AUC − 1)",
     "perturbation": "share of problems whose answer a perturbation leaves as it was",
     "horizon": "accuracy on long over short problems, 1 at most",
-    "mean load": "burden per sentence; beside R",
-    "retune": "change of the violation rate by a small fine-tune; beside R",
+    "mean load": "burden per sentence",
+    "retune": "change of the violation rate by a small fine-tune",
 }
 COMPONENTS = tuple(MEANINGS)
 BESIDE = ("mean load", "retune")

@@ -18,7 +18,7 @@ from dashboard import (
     tables,
 )
 from dashboard.data import mart
-from dashboard.stability_words import COMPONENTS, HYPOTHESES, PROXY, answer
+from dashboard.stability_words import COMPONENTS, HYPOTHESES, MEANINGS, PROXY, answer
 from dashboard.words import count, escaped, instant, newest, number
 
 VIEWS = ("Plane", "Profile", "Rollouts", "Hypotheses")
@@ -219,6 +219,12 @@ def profile(components: pl.DataFrame) -> None:
     live.draw(
         stability_charts.profile(pl.concat([theirs, mine]), theirs["model"][0], mine["model"][0])
     )
+    for row in mine.filter(pl.col("kind") == "beside").drop_nulls("value").iter_rows(named=True):
+        ends = f"{number(row['ci_low_value'])} to {number(row['ci_high_value'])}"
+        st.markdown(
+            f"Beside R: {escaped(row['component'])} {number(row['value'])} (95 % {ends}; the "
+            f"teacher's {number(row['teacher_value'])}), {MEANINGS[row['component']]}."
+        )
     missing = mine.filter(pl.col("value").is_null())
     for name, reason in missing.select("component", "reason").iter_rows():
         st.markdown(f"No {name}: {escaped(reason)}.")

@@ -103,6 +103,8 @@ def test_profiles_stand_beside_the_teacher_s_and_say_what_is_missing(stepped, pa
     assert mine[["Value", "95 % from", "to", "Null", "Teacher's"]].to_numpy().tolist() == [
         [0.5, 0.375, 0.625, 0.25, 0.5]
     ]
+    beside = "Beside R: mean load 0.250 (95 % 0.125 to 0.375; the teacher's 0.250), burden per"
+    assert beside in said(app)
     app.selectbox(key="role").set_value("student-3").run()
     assert not app.exception
     assert "No satisfaction: no trajectory of 3 sentences or more." in said(app)
