@@ -13,6 +13,7 @@ pages = [
         "app_pages/families.py", title="Families", icon=":material/account_tree:", default=True
     ),
     st.Page("app_pages/provenance.py", title="Provenance", icon=":material/format_quote:"),
+    st.Page("app_pages/stability.py", title="Coupling", icon=":material/link_off:"),
     st.Page("app_pages/components.py", title="Components", icon=":material/grid_on:"),
     st.Page("app_pages/sql.py", title="SQL", icon=":material/terminal:"),
     st.Page("app_pages/runs.py", title="Runs", icon=":material/timer:"),

@@ -1,5 +1,6 @@
 """The reader: one rollout, its sentences by provenance, at an address that reopens it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
@@ -19,7 +20,7 @@ _PAIR = {  # what the address calls each, and the columns it may equal
 _ROLLOUT = {"problem_id": ("problem_id",), "sample": ("sample",)}
 ADDRESS = (*_PAIR, *_ROLLOUT)
 _WHOSE = ("distilled", "student")
-_OUTCOMES = {"right": True, "wrong": False, "unchecked": None}
+OUTCOMES = {"right": True, "wrong": False, "unchecked": None}
 MOST_SENTENCES = 300  # drawn at once
 _ENDED = {
     "stop": "ended by itself",
@@ -61,34 +62,49 @@ def show(pair: dict[str, Any]) -> None:
             "With a sentence of", LABELS, selection_mode="multi", key="label", bind="query-params"
         )
         outcomes = st.pills(
-            "Answer", list(_OUTCOMES), selection_mode="multi", key="answer", bind="query-params"
+            "Answer", list(OUTCOMES), selection_mode="multi", key="answer", bind="query-params"
         )
     rollouts = mart(
         "provenance_rollout", measurement_id=pair["measurement_id"], rollouts_of=whose
     ).sort("problem_id", "sample")
     found = _filtered(rollouts, labels, outcomes)
-    options = {f"{row['problem_id']}/{row['sample']}": row for row in found.iter_rows(named=True)}
+    rollout = choose_rollout(rollouts, found, asked, _line)
+    if rollout is None:
+        address.write(address_of(pair), ADDRESS)
+        return
+    here = {"problem_id": rollout["problem_id"], "sample": str(rollout["sample"])}
+    address.write(address_of(pair) | here, ADDRESS)
+    _read(rollout, f"{pair['measurement_id']}/{whose}/{st.session_state['rollout']}")
+
+
+def choose_rollout(
+    known: pl.DataFrame,
+    shown: pl.DataFrame,
+    asked: dict[str, str] | None,
+    line: Callable[[dict[str, Any]], str],
+) -> dict[str, Any] | None:
+    """The rollout of the address, or of the control; of `known` only those in `shown` are offered.
+
+    None where none is. `line` says what an option reads like.
+    """
+    options = {f"{row['problem_id']}/{row['sample']}": row for row in shown.iter_rows(named=True)}
     if asked and asked.keys() & _ROLLOUT.keys():
-        named = address.matching(rollouts, asked, _ROLLOUT)
+        named = address.matching(known, asked, _ROLLOUT)
         if named.is_empty():
             address.say_unknown(asked, tuple(_ROLLOUT))
         else:
             first = named.row(0, named=True)
             st.session_state["rollout"] = f"{first['problem_id']}/{first['sample']}"
     if not options:
-        st.markdown(f"None of {count(rollouts.height, 'rollout')} is like this; choose less.")
-        address.write(address_of(pair), ADDRESS)
-        return
+        st.markdown(f"None of {count(known.height, 'rollout')} is like this; choose less.")
+        return None
     address.keep_to("rollout", list(options))
     st.selectbox(
-        f"Rollout, {found.height:,} of {rollouts.height:,}", options,
-        format_func=lambda key: _line(options[key]), key="rollout", persist_state="page",
+        f"Rollout, {shown.height:,} of {known.height:,}", options,
+        format_func=lambda key: line(options[key]), key="rollout", persist_state="page",
     )  # fmt: skip
-    _step(list(options))
-    rollout = options[st.session_state["rollout"]]
-    here = {"problem_id": rollout["problem_id"], "sample": str(rollout["sample"])}
-    address.write(address_of(pair) | here, ADDRESS)
-    _read(rollout, f"{pair['measurement_id']}/{whose}/{st.session_state['rollout']}")
+    _buttons(list(options))
+    return options[st.session_state["rollout"]]
 
 
 def _choose_whose() -> str:
@@ -107,12 +123,12 @@ def _filtered(rollouts: pl.DataFrame, labels: list[str], outcomes: list[str]) ->
         has_one = (pl.col(f"n_{label.lower()}") > 0 for label in labels)
         rollouts = rollouts.filter(pl.any_horizontal(has_one))
     if outcomes:
-        is_so = (pl.col("is_correct").eq_missing(_OUTCOMES[outcome]) for outcome in outcomes)
+        is_so = (pl.col("is_correct").eq_missing(OUTCOMES[outcome]) for outcome in outcomes)
         rollouts = rollouts.filter(pl.any_horizontal(is_so))
     return rollouts
 
 
-def _step(keys: list[str]) -> None:
+def _buttons(keys: list[str]) -> None:
     """Buttons to the rollouts before and after."""
     at = keys.index(st.session_state["rollout"])
 
@@ -124,15 +140,20 @@ def _step(keys: list[str]) -> None:
             st.button(name, disabled=not 0 <= to < len(keys), on_click=go, args=(to,))
 
 
-def _read(rollout: dict[str, Any], key: str) -> None:
-    """Problem, answers, and the text with its sentences marked; then the same as a table."""
+def show_problem(rollout: dict[str, Any]) -> None:
+    """The problem, its right answer, and what this rollout answered."""
     st.markdown("**Problem**")
     st.html(rollout_text.plain(rollout["problem"]))
     st.markdown(
         f"Right answer **{escaped(rollout['gold'] or 'not given')}** · this rollout's "
         f"**{escaped(rollout['answer'] or 'none could be read')}**: "
-        f"**{_outcome(rollout['is_correct'])}** · {_ENDED[rollout['finish']]}"
+        f"**{outcome(rollout['is_correct'])}** · {_ENDED[rollout['finish']]}"
     )
+
+
+def _read(rollout: dict[str, Any], key: str) -> None:
+    """Problem, answers, and the text with its sentences marked; then the same as a table."""
+    show_problem(rollout)
     sentences = mart(
         "sentence",
         measurement_id=rollout["measurement_id"],
@@ -207,10 +228,11 @@ def _line(row: dict[str, Any]) -> str:
         f"{n}{rollout_text.LETTERS[label]}" for label in LABELS if (n := row[f"n_{label.lower()}"])
     )
     return (
-        f"{row['problem_id']}, sample {row['sample']} · {_outcome(row['is_correct'])} · "
+        f"{row['problem_id']}, sample {row['sample']} · {outcome(row['is_correct'])} · "
         f"{counts or 'no label'}"
     )
 
 
-def _outcome(is_correct: bool | None) -> str:
+def outcome(is_correct: bool | None) -> str:
+    """How an answer compared with the right one."""
     return {True: "right", False: "wrong", None: "unchecked"}[is_correct]

@@ -65,7 +65,7 @@ def legend() -> str:
 
 def plain(text: str) -> str:
     """A text as it stands, line breaks kept."""
-    return f"<div class='cx-text'><span>{escape(_cut(text))}</span></div>"
+    return f"<div class='cx-text'><span>{escape(cut(text))}</span></div>"
 
 
 def marked(sentences: Iterable[Mapping[str, Any]], first_divergence: int | None) -> str:
@@ -82,7 +82,7 @@ def _sentence(row: Mapping[str, Any], first_divergence: int | None) -> str:
     letter, kind = (_letter(label), label) if label in LABEL_COLOURS else ("", "none")
     return (
         f"{mark}<span class='cx-s cx-{kind}' tabindex='0' data-says=\"{escape(_says(row))}\">"
-        f"{letter}{escape(_cut(row['text'] or ''))}</span>"
+        f"{letter}{escape(cut(row['text'] or ''))}</span>"
     )
 
 
@@ -107,6 +107,7 @@ def _letter(label: str) -> str:
     return f"<span class='cx-l cx-{label}'>{LETTERS[label]}</span>"
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """What is drawn of a text; of a long one its beginning, and how much is left out."""
     left_out = len(text) - MOST_CHARS
     return text if left_out <= 0 else f"{text[:MOST_CHARS]} … ({left_out:,} more characters)"

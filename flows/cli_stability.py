@@ -42,6 +42,12 @@ def add_stability(commands: "Commands") -> None:
         "zoo-variants120, which the embedded models solve); half of the stories calibrate",
     )
     stability.add_argument(
+        "--retune",
+        metavar="TEXTS",
+        help=".jsonl of `text`, or zoo-narratives: by how much a fixed small fine-tune on them "
+        "changes the share of violations (default: not measured)",
+    )
+    stability.add_argument(
         "--samples", type=int, default=4, metavar="K", dest="n_samples", help="of each problem"
     )
     stability.add_argument("--temperature", type=float, default=0.6, metavar="X")

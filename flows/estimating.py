@@ -153,6 +153,8 @@ def of_stability(chosen: Assessment, asked: VariantSet, device: str) -> Stabilit
     """Cost as if every completion were as long as is allowed; a model not found costs nothing."""
     flops_per_s = EFFICIENCY * matmul_flops_per_s(device)
     n_problems = len(asked.calibration.problems) + len(asked.test.problems)
+    if chosen.retune is not None:  # the clean tested problems are answered again
+        n_problems += len(asked.tested_clean.problems)
     n_rollouts = n_problems * chosen.n_samples
     n_tokens = n_rollouts * (PROMPT_TOKENS + chosen.max_new_tokens)
     refs = dict.fromkeys(chosen.roles().values())

@@ -99,17 +99,20 @@ def _show(found: dict[str, pl.DataFrame], *, as_json: bool) -> None:
 
 
 def _show_profiles(components: pl.DataFrame) -> None:
-    """One column a model, the teachers first; a row a component of K, of R and beside them."""
-    table = Table(title="Accuracy (K) and stability proxies (R)", title_justify="left")
-    table.add_column("component")
+    """A row a model, each teacher before its students: K, then R and what stands beside it."""
     names = components.select("role", "model").unique(maintain_order=True)
     roles = sorted(names.iter_rows(), key=lambda row: (not row[0].endswith("teacher"), row[0]))
-    for _, name in roles:
-        table.add_column(Text(name), justify="right", overflow="fold")
     rows = {(row["role"], row["component"]): row for row in components.iter_rows(named=True)}
-    for name in components["component"].unique(maintain_order=True):
-        table.add_row(name, *(_value(rows.get((role, name))) for role, _ in roles))
-    console().print(table)
+    kinds = (("Accuracy (K)", ["capability"]), ("Stability proxies (R)", ["stability", "beside"]))
+    for title, kept in kinds:
+        mine = components.filter(pl.col("kind").is_in(kept))["component"]
+        shown = mine.unique(maintain_order=True).to_list()
+        table = Table(title=f"{title}, 95 % intervals", title_justify="left")
+        for name in ("", *shown):
+            table.add_column(name, justify="right" if name else "left", overflow="fold")
+        for role, name in roles:
+            table.add_row(Text(name), *(_value(rows.get((role, of))) for of in shown))
+        console().print(table)
 
 
 def _value(row: dict[str, Any] | None) -> str:

@@ -7,14 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flows import ledger
 from flows.runner import Runner
-from measure import coupling, rollouts, run, step_burdens, variants
+from measure import coupling, retune, rollouts, run, step_burdens, variants
 from measure.burden import Limits, Region
 from measure.errors import BadInput
 from measure.problems import PLAIN_PROMPT, ProblemSet
 from measure.request import Measurement
 from measure.rollouts import Sampling
 from measure.sentence_scores import Texts
-from measure.stability_jobs import BurdenJob, LimitsJob
+from measure.stability_jobs import BurdenJob, LimitsJob, RetuneJob
 from measure.stability_records import StabilityLimit, StabilityRegion, TrajectoryStability
 from measure.stability_verdicts import Thresholds
 from measure.students import PLAIN_TEACHER, TEACHER, student_roles
@@ -34,6 +34,7 @@ class Assessment(BaseModel):
     plain_students: tuple[str, ...] = ()
     from_internals: tuple[str, ...] = ()  # students that learnt from more than outputs
     problems: str = variants.DEFAULT_SET
+    retune: str | None = None  # texts of a fine-tune, whose effect stands beside the proxies
     n_samples: int = 4
     temperature: float = 0.6
     top_p: float = 0.95
@@ -81,6 +82,9 @@ class Assessor(Runner):
         self.asked = variants.load(chosen.problems)
         self.roles = chosen.roles()
         self.skipped = [f"{chosen.problems}: {why}" for why in self.asked.skipped]
+        self.texts = None if chosen.retune is None else retune.load_texts(chosen.retune)
+        if self.texts is not None:
+            self.skipped += [f"{chosen.retune}: {why}" for why in self.texts.skipped]
         self._texts: dict[tuple[str, Side], Texts] = {}
         for ref in self.roles.values():  # a wrong name is told at once
             self.model_id(ref)
@@ -121,17 +125,30 @@ class Assessor(Runner):
                 self._limits(self.chosen.teacher_of(role)),
             )
             self.run(ref, [job], "reads")
+        retune_plan = self._retune_plan(role)
+        if self.texts is not None and retune_plan is not None and not self.is_done(retune_plan):
+            job = RetuneJob(
+                retune_plan,
+                self.texts,
+                self.asked,
+                self.chosen.sampling(),
+                self._region(ref),
+                self._limits(self.chosen.teacher_of(role)),
+            )
+            self.run(ref, [job], "retuned")
 
     def conclude(self) -> bool:
         """Profiles, points and hypotheses of what did not fail; False if in the lake already."""
         used = {role: ref for role, ref in self.roles.items() if role not in self.failed_roles()}
         inputs = {role: self._burden_plan(role).measurement_id for role in used}
+        plans = {role: self._retune_plan(role) for role in used}
+        retuned = {role: one.measurement_id for role, one in plans.items() if one is not None}
         internals = {r for r, ref in used.items() if ref in self.chosen.from_internals}
         thresholds = Thresholds(epsilon_k=self.chosen.epsilon_k)
         asked = self.asked.test
         plan = coupling.plan(
             {role: self.model_id(ref) for role, ref in used.items()},
-            inputs,
+            inputs | {f"{role} retuned": found for role, found in retuned.items()},
             (asked.name, asked.sha256),
             internals,
             thresholds,
@@ -143,6 +160,7 @@ class Assessor(Runner):
                 {role: self._trajectories(found) for role, found in inputs.items()},
                 internals,
                 thresholds,
+                {role: self._trajectories(found) for role, found in retuned.items()},
             ),
             ref=self.chosen.teacher,
         )
@@ -169,7 +187,12 @@ class Assessor(Runner):
             for ref in self.roles.values()
             for side in sides
         )
-        return all(sampled) and all(self.is_done(self._burden_plan(role)) for role in self.roles)
+        return all(sampled) and all(
+            self.is_done(plan)
+            for role in self.roles
+            for plan in (self._burden_plan(role), self._retune_plan(role))
+            if plan is not None
+        )
 
     def _side(self, side: Side) -> ProblemSet:
         return self.asked.calibration if side == "calibration" else self.asked.test
@@ -195,15 +218,28 @@ class Assessor(Runner):
             step_burdens.plan_limits(self.model_id(ref), texts, **self._machine()), texts
         )
 
-    def _burden_plan(self, role: str) -> Measurement:
+    def _pair(self, role: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Models of a role and its teacher, and the measurements of its region and its limits."""
         ref, teacher = self.roles[role], self.chosen.teacher_of(role)
-        inputs = {
+        return {"model": self.model_id(ref), "teacher": self.model_id(teacher)}, {
             "region": self._limits_job(ref).measurement.measurement_id,
             "limits": self._limits_job(teacher).measurement.measurement_id,
-            "rollouts": self._rollout_job(ref, "test").measurement.measurement_id,
         }
+
+    def _retune_plan(self, role: str) -> Measurement | None:
+        """None where no fine-tune is asked for."""
+        if self.texts is None:
+            return None
+        models, inputs = self._pair(role)
+        sampling = self.chosen.sampling()
+        return retune.plan(models, self.texts, self.asked, sampling, inputs, **self._machine())
+
+    def _burden_plan(self, role: str) -> Measurement:
+        ref = self.roles[role]
+        models, inputs = self._pair(role)
+        inputs["rollouts"] = self._rollout_job(ref, "test").measurement.measurement_id
         return step_burdens.plan(
-            {"model": self.model_id(ref), "teacher": self.model_id(teacher)},
+            models,
             self._texts_of(ref, "test"),
             inputs,
             self.asked,

@@ -25,12 +25,13 @@ from measure.stability_records import (
     TeacherRole,
     TrajectoryStability,
 )
-from measure.stability_verdicts import Thresholds
+from measure.stability_verdicts import Estimate, Thresholds
 from measure.students import PLAIN_TEACHER, TEACHER, Components, Student, estimate, family
 
 METHOD = "stability"
 VERSION = 1  # raise it when a number changes: it is part of the measurement's id
 _TEACHERS: tuple[TeacherRole, ...] = (TEACHER, PLAIN_TEACHER)
+RETUNE = "retune"  # change of the violation rate by a fixed fine-tune, see measure.retune
 _WHY_MISSING = {
     **dict.fromkeys(CAPABILITY, "no rollout with an answer to compare with"),
     "satisfaction": "no trajectory of 3 sentences or more",
@@ -71,8 +72,12 @@ def measure(
     trajectories: Mapping[str, Sequence[TrajectoryStability]],
     from_internals: AbstractSet[str] = frozenset(),
     thresholds: Thresholds | None = None,
+    retuned: Mapping[str, Sequence[TrajectoryStability]] | None = None,
 ) -> list[Conclusion]:
-    """All records of trajectories by role; `from_internals`: students of more than outputs."""
+    """All records of trajectories by role; `from_internals`: students of more than outputs.
+
+    `retuned`: trajectories on the clean problems after a fine-tune, of the roles that have them.
+    """
     thresholds = thresholds or Thresholds()
     stories = sorted({one.story for given in trajectories.values() for one in given})
     tables = {role: stability.table(given, stories) for role, given in trajectories.items()}
@@ -80,6 +85,7 @@ def measure(
     rows = list[Conclusion]()
     for role in trajectories:
         rows += _profile(found, role, stability.dependence_null(trajectories[role]))
+        rows.append(_retune(role, trajectories[role], (retuned or {}).get(role), stories))
     families = {
         teacher: family(found, teacher, from_internals)
         for teacher in _TEACHERS
@@ -117,6 +123,35 @@ def _profile(found: Components, role: str, null: float | None) -> Iterator[Stabi
             n_values=table.n_values[name],
             reason=None if value.value is not None else _WHY_MISSING[name],
         )
+
+
+def _retune(
+    role: str,
+    before: Sequence[TrajectoryStability],
+    after: Sequence[TrajectoryStability] | None,
+    stories: Sequence[str],
+) -> StabilityProfile:
+    """Violation rate on the clean problems after a fine-tune, less that before it."""
+    clean = [one for one in before if one.condition == "clean"]
+    pair = [stability.table(given, stories) for given in (clean, after or [])]
+    change, reason = Estimate(None, None, None), "no fine-tune was asked for"
+    if after is not None:
+        found = Components.of(dict(zip(("before", "after"), pair, strict=True)))
+        at = COMPONENTS.index("satisfaction")  # 1 - violation rate
+        change = estimate(found.both("before")[:, at] - found.both("after")[:, at])
+        reason = "before or after it no trajectory of 3 sentences or more"
+    return StabilityProfile(
+        role=role,
+        kind="beside",
+        component=RETUNE,
+        value=change.value,
+        ci_low_value=change.low,
+        ci_high_value=change.high,
+        null_value=None,
+        n_problems=pair[1].n_problems["satisfaction"],
+        n_values=pair[1].n_values["satisfaction"],
+        reason=reason if change.value is None else None,
+    )
 
 
 def _point(student: Student, envelope: float, thresholds: Thresholds) -> CouplingPoint:

@@ -1,16 +1,18 @@
-"""The two measurements of burden and region that run a model, as jobs."""
+"""The measurements of burden and region that run a model, as jobs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from measure import step_burdens
+from measure import retune, step_burdens
 from measure.burden import Limits, Region
 from measure.models import CausalLM
 from measure.prompts import Progress
 from measure.records import Record
+from measure.retune import TextSet
+from measure.rollouts import Sampling
 from measure.run import Job
 from measure.sentence_scores import Texts
-from measure.variants import Variant
+from measure.variants import Variant, VariantSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +50,24 @@ class BurdenJob(Job):
         """Read one unit."""
         given = (model, self.texts, unit, self.asked, self.region, self.limits)
         return list(step_burdens.measure_unit(*given, self.measurement.batch_size, progress))
+
+
+@dataclass(frozen=True, slots=True)
+class RetuneJob(Job):
+    """One that fine-tunes a copy of a model and reads its answers to the clean tested problems."""
+
+    texts: TextSet
+    asked: VariantSet
+    sampling: Sampling
+    region: Region | None  # the model's own
+    limits: Limits  # the teacher's
+
+    @property
+    def n_passes(self) -> int:
+        """Rollouts to sample."""
+        return len(self.asked.tested_clean.problems) * self.sampling.n_samples
+
+    def records(self, model: CausalLM, unit: str, progress: Progress) -> list[Record]:
+        """Tune, sample and read; there is one unit."""
+        given = (model, self.texts, self.asked, self.sampling, self.region, self.limits)
+        return list(retune.measure(*given, self.measurement.batch_size, progress))

@@ -64,6 +64,12 @@ class VariantSet:
         return self._side("test", is_for_calibration=False)
 
     @property
+    def tested_clean(self) -> ProblemSet:
+        """Of those the clean ones."""
+        clean = (v.problem for v in self.tested.values() if v.condition == "clean")
+        return ProblemSet(f"{self.name} test, clean", tuple(clean))
+
+    @property
     def tested(self) -> Mapping[str, Variant]:
         """The tested variants by problem id."""
         return {v.problem.problem_id: v for v in self.variants if not v.is_for_calibration}

@@ -9,7 +9,7 @@ import pytest
 
 from flows import cli
 from flows.stability_run import Assessment, Assessor
-from measure import rollouts, step_burdens, variants
+from measure import retune, rollouts, step_burdens, variants
 from measure.errors import BadInput
 from warehouse import checks, read
 from warehouse.lake import Lake
@@ -69,7 +69,7 @@ def test_the_command_measures_and_does_nothing_twice(home, capsys):
         "H4",
         "coupling",
     }
-    assert len(found["students"]) == 2 and len(found["components"]) == 30
+    assert len(found["students"]) == 2 and len(found["components"]) == 33
     assert read.table("step_burden").height == n_steps
 
 
@@ -135,12 +135,28 @@ def test_a_plain_family_is_read_against_its_own_teacher(home):
     assert checks.run()["calibrated_on_what_is_tested"].is_empty()
 
 
+def test_a_fine_tune_leaves_its_mark_beside_the_proxies(home, monkeypatch):
+    monkeypatch.setattr(retune, "N_STEPS", 3)
+    with Lake.open() as lake:
+        assert run_all(lake, retune="zoo-narratives").is_complete()
+        assert run_all(lake).is_complete()  # without it: another conclusion, no model has to run
+        units = lake.query("select count(*) as n from unit join measurement using (measurement_id) "
+                           "where method = 'retune'")  # fmt: skip
+        assert units["n"].item() == 2
+    rows = read.table("stability_profile").filter(component="retune", role="teacher")
+    assert rows["value"].null_count() == 1 and rows.height == 2
+    assert rows["reason"].drop_nulls().to_list() == ["no fine-tune was asked for"]
+    assert rows["n_problems"].max() == N_TEST // 4  # stories
+    assert checks.run()["calibrated_on_what_is_tested"].is_empty()
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
         (["--problems", "nothing.jsonl"], "problem set 'nothing.jsonl' does not exist"),
         (["--problems", "zoo-variants1"], "1 stories of 'zoo-variants1' leave none for"),
         (["--samples", "0"], "give at least 1 sample"),
+        (["--retune", "nothing.jsonl"], "texts 'nothing.jsonl' do not exist"),
         (["--epsilon-k", "2"], "--epsilon-k 2.0 cannot be"),
         (["--plain-prompt", "none"], "must say once where the problem goes"),
         (["--students", STUDENT, TEACHER], "stands twice among a teacher and its students"),

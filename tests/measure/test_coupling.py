@@ -70,7 +70,9 @@ def test_points_of_planted_students():
 def test_profiles_say_what_they_are_over():
     given = drawn(0, n_stories=60, accuracy=0.8)
     profile = of(coupling.measure({"teacher": given}), StabilityProfile)
-    assert [one.kind for one in profile] == ["capability"] * 4 + ["stability"] * 5 + ["beside"]
+    kinds = ["capability"] * 4 + ["stability"] * 5 + ["beside"] * 2
+    assert [one.kind for one in profile] == kinds
+    assert profile.pop().reason == "no fine-tune was asked for"
     by_name = {one.component: one for one in profile}
     assert by_name["short clean"].n_problems == 60
     assert by_name["short clean"].n_values == 240
@@ -92,7 +94,26 @@ def test_a_student_that_does_not_reason_is_compared_in_what_it_has():
     assert point.load_ratio is None and "load ratio" in point.reason
     missing = {r.component: r.reason for r in of(records, StabilityProfile) if r.value is None}
     assert missing["satisfaction"] == "no trajectory of 3 sentences or more"
-    assert set(missing) == {"satisfaction", "feasibility", "dependence", "mean load"}
+    assert set(missing) == {
+        "satisfaction", "feasibility", "dependence", "mean load", "retune",
+    }  # fmt: skip
+
+
+def test_a_fine_tune_s_change_by_hand():
+    # Clean problems: 1 violation of 8 steps before, 4 of 8 after; perturbed ones do not count.
+    before = [trajectory(f"s{i}", v=[i == 0, 0]) for i in range(4)]
+    before += [trajectory(f"s{i}", condition="perturbed", v=[1, 1]) for i in range(4)]
+    after = [trajectory(f"s{i}", v=[1, 0]) for i in range(4)]
+    records = coupling.measure({"teacher": before}, retuned={"teacher": after})
+    (row,) = [one for one in of(records, StabilityProfile) if one.component == "retune"]
+    assert (row.kind, row.value) == ("beside", 4 / 8 - 1 / 8)
+    assert (row.n_problems, row.n_values) == (4, 8)
+    # Of the four stories one had a violation before: the change is 1/2 or 0 a story.
+    assert 0 <= row.ci_low_value < row.value < row.ci_high_value <= 0.5
+    silent = [trajectory(v=None)]
+    records = coupling.measure({"teacher": before}, retuned={"teacher": silent})
+    (row,) = [one for one in of(records, StabilityProfile) if one.component == "retune"]
+    assert row.reason == "before or after it no trajectory of 3 sentences or more"
 
 
 def test_few_stories_decide_nothing():

@@ -12,7 +12,7 @@ inputs as (
         ]) as input_id,
         unnest(['model', 'teacher']) as role
     from measurement as tested
-    where tested.method = 'step_burden'
+    where tested.method in ('step_burden', 'retune')
 )
 
 select inputs.measurement_id, inputs.input

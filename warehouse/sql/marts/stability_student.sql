@@ -21,6 +21,7 @@ select
     student.family,
     student.prompt_set,
     student.prompt_set_sha256,
+    student.epsilon_k,
     own_load.value as load,
     teacher_load.value as teacher_load,
     point.* exclude (measurement_id),

@@ -3,6 +3,7 @@
 -- family: base family of the model
 -- teacher_role: 'teacher' or 'plain-teacher'; of a teacher its own role
 -- teacher: what that teacher is called
+-- epsilon_k: capability has travelled where delta_k is at most this
 -- burden_measurement_id: the measurement of its steps
 -- rollouts_measurement_id: the measurement that sampled its rollouts on the tested problems
 -- measured_at: when the measurement was complete
@@ -20,6 +21,7 @@ members as (
         stability.prompt_set_sha256,
         json_extract_string(stability.options, '$.inputs."' || member.role || '"')
             as burden_measurement_id,
+        cast(json_extract(stability.options, '$.epsilon_k') as double) as epsilon_k,
         stability.committed_at as measured_at
     from stg_stability as stability
     inner join measurement_model as member using (measurement_id)
@@ -37,6 +39,7 @@ select
     coalesce(teacher_model.label, teacher.model_id) as teacher,
     members.prompt_set,
     members.prompt_set_sha256,
+    members.epsilon_k,
     members.burden_measurement_id,
     json_extract_string(burden.options, '$.inputs.rollouts') as rollouts_measurement_id,
     members.measured_at
