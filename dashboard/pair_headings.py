@@ -1,0 +1,56 @@
+"""What the columns of the tables of pairs mean."""
+
+from dashboard.tables import Heading
+from dashboard.words import instant, number, signed
+
+PAIR = {
+    "family": Heading("Family"),
+    "derivative": Heading("Derivative", width=190),
+    "base": Heading("Base"),
+}
+CENTROID_CRP = {
+    **PAIR,
+    "divergence": Heading("They say", None, "How centroid and CRP diverge", 150),
+    "centroid_distance": Heading("Centroid, logits", number, "Distance of the mean templates"),
+    "ci_low_centroid_distance": Heading("95 % from", number, "Over prompts"),
+    "ci_high_centroid_distance": Heading("to", number),
+    "centroid_floor": Heading("its floor", number, "Larger of self-baseline and sign-flip null"),
+    "crp_distance": Heading("CRP, logits", number, "Mean of the distances per prompt"),
+    "ci_low_crp_distance": Heading("95 % of CRP, from", number, "Over prompts"),
+    "ci_high_crp_distance": Heading("to ", number),
+    "crp_floor": Heading("floor of CRP", number, "Noise of the base's own text, split in halves"),
+    "cancellation": Heading("CRP ∕ centroid", number, "1: nothing cancels"),
+    "null_cancellation": Heading(
+        "under random signs", number, "CRP over the sign-flip floor: 5 % of draws cancel less"
+    ),
+    "n_prompts": Heading("Prompts, n", "{:.0f}".format),
+    "n_prompts_dropped": Heading("left out", "{:.0f}".format),
+    "winner_gap_class": Heading("First gap"),
+    "divergence_reason": Heading("Why"),
+    "measured_at": Heading("Measured", instant),
+}
+GAP_PROMPTS = {
+    "prompt_id": Heading("Prompt", width=170),
+    "category": Heading("Category"),
+    "d1": Heading("First gap, logits", signed, "Derivative less base"),
+    "noise_se": Heading("± noise", number, "Standard error within the prompt's two texts"),
+    "is_signif": Heading("Beyond it", None, "Whether the difference exceeds twice its noise"),
+    "dominant_k": Heading("Dominant gap", "{:.0f}".format, "With the largest difference"),
+    "g1_share": Heading("Share of G₁", number, "In the prompt's squared difference, 0 to 1"),
+    "distance": Heading("Distance, logits", number, "Over all 20 gaps; their mean is CRP"),
+    "reason": Heading("Why there is none"),
+}
+GAPS = {
+    "k": Heading("Gap", "{:.0f}".format),
+    "n_dominant": Heading("Dominates, prompts", "{:.0f}".format),
+    "n_up": Heading("Up", "{:.0f}".format, "Prompts where the derivative's is larger"),
+    "n_down": Heading("Down", "{:.0f}".format),
+    "n_prompts": Heading("Prompts, n", "{:.0f}".format),
+    "mean_signed": Heading("Mean, logits", signed, "Differences with their signs"),
+    "mean_abs": Heading("Mean size, logits", number, "Without them"),
+    "cancellation": Heading("Cancellation", number, "Mean size over size of the mean; 1: none"),
+    "cancellation_noise_p": Heading(
+        "p of noise", number, "Share of draws of pure noise that cancel at least as much"
+    ),
+    "sign_p": Heading("p of signs", number, "Two-sided sign test"),
+}

@@ -1,0 +1,71 @@
+"""Marts of pairs' distances, prompt by prompt, against numbers worked out here by hand."""
+
+import pytest
+from making import add_distances, comparison, distance_row, winner_gap_rows
+
+from warehouse import read
+
+# Floors of `distance_row`: self-baseline 0.25, sign-flip 0.125, CRP 1.
+DIVERGENCES = {  # centroid, CRP, class of the winner gap: what they say together, and why
+    "cancels": (
+        0.1, 2.0, "mixed",
+        "centroid 0.1 not above its sign-flip floor 0.125, CRP 2 above 1",
+    ),
+    "sign-oscillating": (0.1, 2.0, "sign-oscillating", "sign test p 1 (limit 0.05)"),
+    "below self-baseline": (
+        0.2, 2.0, "mixed",
+        "centroid 0.2 above its sign-flip floor 0.125, not above the self-baseline 0.25",
+    ),
+    "mostly cancels": (0.375, 3.0, "mixed", "CRP over centroid 8 (limit 5)"),
+    "agree": (0.5, 2.0, "mixed", "CRP over centroid 4 (limit 5)"),
+    "mean shift alone": (
+        0.5, 0.75, "mixed",
+        "CRP 0.75 not above its floor 1; centroid 0.5 above its floor 0.25",
+    ),
+    "not interpretable": (
+        0.1, 0.5, "mixed",
+        "CRP 0.5 not above its floor 1; centroid 0.1 not above its floor 0.25",
+    ),
+}  # fmt: skip
+
+
+def test_divergences_are_named_with_what_decided_them(lake, location):
+    for name, (centroid, crp, winner_gap_class, _) in DIVERGENCES.items():
+        row = distance_row("derivative", centroid_distance=centroid, crp_distance=crp)
+        gap = winner_gap_rows([0.25, -0.25], winner_gap_class=winner_gap_class)
+        add_distances(lake, f"d-{name}", {"base": "base", "derivative": name}, [row], gap)
+    rows = {row["derivative_id"]: row for row in read.mart("centroid_crp", location).to_dicts()}
+    assert len(rows) == len(DIVERGENCES)
+    for name, (centroid, crp, _, reason) in DIVERGENCES.items():
+        assert (rows[name]["divergence"], rows[name]["divergence_reason"]) == (name, reason)
+        assert rows[name]["cancellation"] == pytest.approx(crp / centroid)
+        assert rows[name]["null_cancellation"] == pytest.approx(crp / 0.125)
+
+
+def test_a_refused_pair_has_no_divergence_and_says_why(lake, location):
+    why = "7 % of the gaps are exactly 0"
+    numbers = [name for name in distance_row("derivative") if "distance" in name]
+    row = distance_row("derivative", **dict.fromkeys(numbers), reason=why)
+    add_distances(lake, "d", {"base": "base", "derivative": "child"}, [row])
+    found = read.mart("centroid_crp", location).row(0, named=True)
+    assert (found["divergence"], found["divergence_reason"]) == ("not interpretable", why)
+    assert found["cancellation"] is None and found["winner_gap_class"] is None
+
+
+def test_prompts_and_gaps_by_hand(lake, location):
+    lake.add_comparisons([comparison("child", "base", "base")])
+    models = {"base": "base", "derivative": "child"}
+    gap = winner_gap_rows([0.75, -0.25], cancellation_noise_p_g1=0.875, sign_p_g1=1.0)
+    add_distances(lake, "d", models, [distance_row("derivative")], gap)
+    prompts = read.mart("gap_prompt", location).sort("place").to_dicts()
+    assert [p["prompt_id"] for p in prompts] == ["p1", "p0"]
+    assert [p["direction"] for p in prompts] == ["down", "up"]
+    assert [p["distance"] for p in prompts] == [0.25, 0.75]  # the first gap alone differs
+    first, second = read.mart("gap", location).sort("k").to_dicts()[:2]
+    # Mean of 0.75 and -0.25 is 0.25, of their sizes 0.5.
+    assert (first["mean_signed"], first["mean_abs"], first["cancellation"]) == (0.25, 0.5, 2.0)
+    assert (first["n_up"], first["n_down"], first["n_dominant"], first["share"]) == (1, 1, 2, 1.0)
+    assert (first["cancellation_noise_p"], first["sign_p"]) == (0.875, 1.0)
+    # The second gap stays: nothing to cancel, and no prompt it dominates.
+    assert second["mean_abs"] == 0 and second["cancellation"] is None
+    assert second["n_dominant"] == 0 and read.mart("gap", location).height == 20
