@@ -5,7 +5,18 @@ from typing import cast
 import altair as alt
 import polars as pl
 
-from dashboard.charts import FULL, GREY, PALE, ROLE_SHAPES, colour, said, tooltips
+from dashboard.charts import (
+    FULL,
+    GREY,
+    PALE,
+    ROLE_SHAPES,
+    colour,
+    row_names,
+    rows_above,
+    said,
+    sized,
+    tooltips,
+)
 from dashboard.words import NOT_INTERPRETABLE, signed
 
 MOST_MARKS = 5_000
@@ -163,3 +174,89 @@ def dominant_gaps(gaps: pl.DataFrame) -> alt.Chart:
 
 def _interval(value: str) -> pl.Expr:
     return pl.format("{} to {}", said(f"ci_low_{value}"), said(f"ci_high_{value}"))
+
+
+REFERENCES = {"primary": "scale-matched reference", "shared": "shared comparator"}
+
+_MARKS = {  # shape, filled, size: squares are references; filled is the centroid, hollow CRP
+    "primary": ("triangle-up", True, 110),
+    "primary_crp": ("triangle-up", False, 90),
+    "shared": ("square", True, 80),
+    "shared_crp": ("square", False, 70),
+}
+
+
+def triangles(pairs: pl.DataFrame) -> alt.LayerChart:
+    """D over C of each pair on a log axis about 1, by either reference and distance.
+
+    `pairs` are rows of the mart `triangle_verdict` in their order.
+    """
+    names = row_names(pairs)
+    ratios = pl.concat(
+        pairs.select(
+            "derivative_id",
+            "derivative",
+            "base",
+            "verdict",
+            "n_prompts",
+            "measurement_id",
+            row=pl.col("derivative_id").replace_strict(names, return_dtype=pl.String),
+            colour=pl.col("family").map_elements(colour, return_dtype=pl.String, skip_nulls=False),
+            against=pl.lit(REFERENCES[which]),
+            reference="primary_reference" if which == "primary" else "shared_comparator",
+            distance=pl.lit("CRP" if end else "centroid"),
+            ratio=f"dc_{which}{end}",
+            low=pl.lit(None, pl.Float64) if end else pl.col(f"low_dc_{which}"),
+            high=pl.lit(None, pl.Float64) if end else pl.col(f"high_dc_{which}"),
+            # In a CRP ratio nothing cancels; in the other a D under its floor is noise.
+            opacity=pl.when(pl.lit(not end) & pl.col("is_d_below_sb"))
+            .then(PALE * 0.7)
+            .otherwise(FULL),
+            mark=pl.lit(f"{which}{end}"),
+        )
+        for which in REFERENCES
+        for end in ("", "_crp")
+    ).filter(pl.col("ratio") > 0)
+    ratios = ratios.with_columns(
+        said=said("ratio"), ends=pl.format("{} to {}", said("low"), said("high"))
+    )
+    values = [*ratios["ratio"], 1.0]
+    low, high = min(values) / 1.6, max(values) * 1.6
+    low, high = min(low, 0.5), max(high, 2.0)
+    x = alt.X(
+        "ratio:Q",
+        title="D over C, log scale; over 1: farther from its base than the stranger is",
+        scale=alt.Scale(type="log", domain=[low, high], nice=False, clamp=True),
+        axis=alt.Axis(tickCount=6, format="~g"),
+    )
+    y = rows_above(names)
+    tip = tooltips(
+        N={
+            "derivative": "Derivative", "base": "From", "distance": "Distance",
+            "against": "Against", "reference": "That is", "said": "D over C",
+            "ends": "Outer ends of its interval", "verdict": "Verdict",
+            "measurement_id": "Measurement",
+        },
+        Q={"n_prompts": "Prompts, n", "ratio": "Exact"},
+    )  # fmt: skip
+    hue, shade = alt.Color("colour:N", scale=None), alt.Opacity("opacity:Q", scale=None)
+    bars = ratios.filter(pl.col("low") > 0, pl.col("high") > 0).with_columns(
+        ratio=pl.col("low").clip(low, high), to=pl.col("high").clip(low, high)
+    )
+    break_side = alt.Chart(pl.DataFrame({"ratio": [1.0], "to": [high]}))
+    marks = (
+        alt.Chart(ratios.filter(pl.col("mark") == mark))
+        .mark_point(shape=shape, filled=filled, size=size, strokeWidth=2)
+        .encode(x, y, color=hue, opacity=shade, tooltip=tip)
+        for mark, (shape, filled, size) in _MARKS.items()
+    )
+    layers = alt.layer(
+        break_side.mark_rect(color=GREY, opacity=0.13).encode(x, x2="to:Q"),
+        alt.Chart(pl.DataFrame({"ratio": [1.0]})).mark_rule(color=GREY).encode(x),
+        alt.Chart(bars).mark_rule(strokeWidth=1.5).encode(x, y, hue, shade, x2="to:Q"),
+        *marks,
+    )
+    title = alt.Title(
+        "Farther than a stranger?", subtitle=f"n = {pairs.height} pairs drawn; measured"
+    )
+    return sized(layers, title, len(names))

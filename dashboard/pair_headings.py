@@ -54,3 +54,28 @@ GAPS = {
     ),
     "sign_p": Heading("p of signs", number, "Two-sided sign test"),
 }
+TRIANGLES = {
+    **PAIR,
+    "verdict": Heading("Verdict", None, "By the rule below", 190),
+    "magnitude": Heading(
+        "D ∕ C to report", number, "Against the scale-matched reference; by CRP where D is noise"
+    ),
+    "primary_reference": Heading("Reference", None, "Scale-matched, of another family"),
+    "dc_primary": Heading("D ∕ C", number, "By centroid"),
+    "low_dc_primary": Heading("from", number, "D's lower end over C's upper: at least 90 %"),
+    "high_dc_primary": Heading("to", number),
+    "dc_primary_crp": Heading("by CRP", number),
+    "shared_comparator": Heading("Comparator", None, "One for all triangles"),
+    "dc_shared": Heading("D ∕ C ", number, "By centroid"),
+    "low_dc_shared": Heading("from ", number),
+    "high_dc_shared": Heading("to ", number),
+    "dc_shared_crp": Heading("by CRP ", number),
+    "d": Heading("D, logits", number, "Centroid distance from base to derivative"),
+    "self_baseline": Heading("its floor", number, "Self-baseline: the base's halves of prompts"),
+    "d_crp": Heading("D by CRP", number),
+    "crp_floor": Heading("floor of CRP", number),
+    "n_prompts": Heading("Prompts, n", "{:.0f}".format),
+    "recorded_verdict": Heading("Recorded", None, "By `cicatrix verdict`, when it was asked"),
+    "why": Heading("Why"),
+    "measured_at": Heading("Measured", instant),
+}

@@ -82,3 +82,50 @@ def sign_split(row: Mapping[str, Any]) -> str:
             f"{row['n_signif_up']} up and {row['n_signif_down']} down"
         )
     return f"{said}. {escaped(row['class_reasons'])}."
+
+
+BREAKS = ("Break (robust)", "Break (per-prompt)")
+TRIANGLES = {  # verdicts of the mart `triangle_verdict`: the chip, and what they say plainly
+    "Break (robust)": ("blue", "call_split", "farther from its base than either stranger is"),
+    "Break (per-prompt)": (
+        "blue", "call_split",
+        "prompt by prompt farther from its base than a stranger; its mean shift is noise",
+    ),
+    "Marginal / reference-sensitive": (
+        "orange", "balance", "farther than one stranger and nearer than the other"
+    ),
+    "Marginal (per-prompt)": (
+        "orange", "balance", "prompt by prompt as far as a stranger; its mean shift is noise"
+    ),
+    "No break (robust)": ("gray", "check", "nearer to its base than either stranger is"),
+    "No break (per-prompt)": (
+        "gray", "check", "prompt by prompt nearer than a stranger; its mean shift is noise"
+    ),
+    "Not interpretable": ("gray", "question_mark", "a ratio that is needed is not known"),
+}  # fmt: skip
+
+
+def farther_than_strangers(pairs: pl.DataFrame, now: datetime | None = None) -> str:
+    """How many derivatives are farther from their base than strangers, by `triangle_verdict`."""
+    verdicts = dict(pairs["verdict"].value_counts().iter_rows())
+    counted = ", ".join(f"{n} {verdict}" for verdict in TRIANGLES if (n := verdicts.get(verdict)))
+    counted = f"{count(pairs.height, 'pair')}: {counted}; measured {ago(newest(pairs), now)}."
+    broken = pairs.filter(pl.col("verdict").is_in(BREAKS)).sort("magnitude", descending=True)
+    if broken.is_empty():
+        return f"None is farther from its base than an unrelated model is. {counted}"
+    first = broken.row(0, named=True)
+    return (
+        f"**{broken.height} of {pairs.height}** are farther from their base than an unrelated "
+        f"model is, **{escaped(first['derivative'])}** the most: {number(first['magnitude'])} "
+        f"times as far from {escaped(first['base'])} as {escaped(first['primary_reference'])}. "
+        f"{counted}"
+    )
+
+
+def triangle_chip(row: Mapping[str, Any]) -> str:
+    """A verdict with what it says and why."""
+    tone, icon, meaning = TRIANGLES[row["verdict"]]
+    reasons = "; ".join(row["verdict_reasons"])
+    return (
+        f":{tone}-badge[:material/{icon}: {row['verdict']}] {meaning}. :small[{escaped(reasons)}]"
+    )

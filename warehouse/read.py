@@ -36,6 +36,7 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "summary": ("structural", "template_distance"),
     "displacement": ("structural", "template_distance"),
     "triangle": ("template_distance",),
+    "triangle_verdict": ("template_distance",),
     "family_calibration": ("structural", "template_distance"),
     "cross_layer": ("structural", "template_distance"),
     "claim": (),
@@ -84,7 +85,7 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     ),
     "published": (),  # changes with the code alone
 }
-_SHOW_VERDICTS = ("triangle", "cross_layer", "claim")
+_SHOW_VERDICTS = ("triangle", "triangle_verdict", "cross_layer", "claim")
 _RUN_MARTS = ("run", "run_unit")
 
 
