@@ -9,9 +9,8 @@ st.set_page_config(page_title="Cicatrix", page_icon=":material/healing:", layout
 charts.enable_theme()
 
 pages = [
-    st.Page(
-        "app_pages/families.py", title="Families", icon=":material/account_tree:", default=True
-    ),
+    st.Page("app_pages/overview.py", title="Overview", icon=":material/map:", default=True),
+    st.Page("app_pages/families.py", title="Families", icon=":material/account_tree:"),
     st.Page("app_pages/centroid.py", title="Centroid and CRP", icon=":material/scatter_plot:"),
     st.Page("app_pages/triangles.py", title="Triangles", icon=":material/change_history:"),
     st.Page("app_pages/provenance.py", title="Provenance", icon=":material/format_quote:"),

@@ -1,7 +1,7 @@
 """What the columns of the tables of pairs mean."""
 
 from dashboard.tables import Heading
-from dashboard.words import instant, number, signed
+from dashboard.words import duration, instant, number, signed
 
 PAIR = {
     "family": Heading("Family"),
@@ -78,4 +78,58 @@ TRIANGLES = {
     "recorded_verdict": Heading("Recorded", None, "By `cicatrix verdict`, when it was asked"),
     "why": Heading("Why"),
     "measured_at": Heading("Measured", instant),
+}
+EXTREMES = {
+    "family": Heading("Family"),
+    "loudest": Heading("Loudest", width=180),
+    "loudest_median_x_eps": Heading("its scar, × ε", number, "Median without the largest seed"),
+    "loudest_low_x_eps": Heading("from", number, "Smallest seed"),
+    "loudest_high_x_eps": Heading("to", number, "Largest seed but one"),
+    "loudest_n_seeds": Heading("Seeds, n", "{:.0f}".format),
+    "quietest": Heading("Quietest", width=180),
+    "quietest_median_x_eps": Heading("its scar, × ε ", number),
+    "quietest_low_x_eps": Heading("from ", number),
+    "quietest_high_x_eps": Heading("to ", number),
+    "quietest_n_seeds": Heading("Seeds, n ", "{:.0f}".format),
+    "n_above": Heading("Above the floor", "{:.0f}".format, "1 ε, or the pair's own noise"),
+    "n_pairs": Heading("of", "{:.0f}".format),
+    "measured_at": Heading("Measured", instant),
+}
+NEEDS = {
+    "family": Heading("Family"),
+    "layer": Heading("Layer"),
+    "n_pairs": Heading("Known distilled", "{:.0f}".format),
+    "n_null": Heading("Known not", "{:.0f}".format),
+    "p_least": Heading("Smallest p", number, "That so many non-distilled can give"),
+    "missing": Heading("Missing"),
+    "measured_at": Heading("Measured", instant),
+}
+HOLDINGS = {
+    "method": Heading("Method"),
+    "n_measurements": Heading("Measurements", "{:,.0f}".format),
+    "n_models": Heading("Models", "{:,.0f}".format),
+    "n_records": Heading("Records", "{:,.0f}".format),
+    "duration_s": Heading("Took", duration, "Time its units took to measure"),
+    "first_at": Heading("First", instant),
+    "measured_at": Heading("Newest", instant),
+}
+NODES = {
+    "model": Heading("Model", width=190),
+    "kind": Heading("It is"),
+    "family": Heading("Family"),
+    "x_eps": Heading("Scar, × ε", number, "Median without the largest seed"),
+    "structural_status": Heading("Against its floor"),
+    "n_derivatives": Heading("Derivatives", "{:.0f}".format),
+    "is_distilled": Heading("Distilled", None, "Where it is known"),
+    "model_id": Heading("Id"),
+}
+EDGES = {
+    "kind": Heading("Lineage of"),
+    "from_model": Heading("From", width=180),
+    "to_model": Heading("To", width=180),
+    "family": Heading("Family"),
+    "evidence": Heading("Evidence"),
+    "is_measured": Heading("Measured", None, "Else only declared"),
+    "x_eps": Heading("Scar, × ε", number),
+    "structural_status": Heading("Against its floor"),
 }

@@ -33,6 +33,10 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "lineage": ("lineage", "attribution"),
     "lineage_layer": ("lineage",),
     "lineage_known": ("lineage",),
+    "lineage_edge": ("lineage", "attribution", "structural"),
+    "lineage_node": ("lineage", "attribution", "structural"),
+    "loudness_extreme": ("structural",),
+    "calibration_need": ("structural", "template_distance"),
     "summary": ("structural", "template_distance"),
     "displacement": ("structural", "template_distance"),
     "triangle": ("template_distance",),
@@ -86,7 +90,7 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "published": (),  # changes with the code alone
 }
 _SHOW_VERDICTS = ("triangle", "triangle_verdict", "cross_layer", "claim")
-_RUN_MARTS = ("run", "run_unit")
+_RUN_MARTS = ("run", "run_unit", "holding")  # of any method
 
 
 class _Readers:

@@ -1,7 +1,14 @@
 """Marts of pairs' distances, prompt by prompt, against numbers worked out here by hand."""
 
 import pytest
-from making import add_distances, comparison, distance_row, winner_gap_rows
+from making import (
+    add_distances,
+    comparison,
+    distance_row,
+    measurement,
+    model,
+    winner_gap_rows,
+)
 
 from warehouse import read
 
@@ -69,3 +76,29 @@ def test_prompts_and_gaps_by_hand(lake, location):
     # The second gap stays: nothing to cancel, and no prompt it dominates.
     assert second["mean_abs"] == 0 and second["cancellation"] is None
     assert second["n_dominant"] == 0 and read.mart("gap", location).height == 20
+
+
+def test_the_map_gives_each_base_a_lane_by_hand(lake, location):
+    others = {"a": "base", "b": "base", "c": "other"}
+    lake.add_models([model(name) for name in ("base", "other", *others)])
+    lake.add_comparisons([comparison(name, "base", base) for name, base in others.items()])
+    lake.add_comparisons([comparison("a", "teacher", "guru")])
+    nodes = {row["model_id"]: row for row in read.mart("lineage_node", location).to_dicts()}
+    # Lanes of 1 + sqrt(2) and 2; derivatives in nine tenths of them, in the middle of their parts.
+    high = 1 + 2**0.5
+    assert nodes["base"]["y"] == pytest.approx(high * 0.45)
+    assert [nodes[name]["y"] for name in "ab"] == pytest.approx([high * 0.225, high * 0.675])
+    assert nodes["other"]["y"] == nodes["c"]["y"] == pytest.approx(high + 0.9)
+    assert (nodes["guru"]["kind"], nodes["guru"]["y"]) == ("teacher", nodes["a"]["y"])
+    edges = read.mart("lineage_edge", location)
+    assert edges["evidence"].unique().to_list() == ["declared"]
+    assert edges.filter(kind="capability")["from_id"].to_list() == ["guru"]
+    assert edges["is_measured"].to_list() == [False] * 4
+
+
+def test_holdings_count_what_is_complete(lake, location):
+    add_distances(lake, "d", {"base": "base", "derivative": "child"}, [distance_row("derivative")])
+    lake.plan(measurement("half", "structural", 2), {"model": "base"})
+    (row,) = read.mart("holding", location).to_dicts()
+    assert (row["method"], row["n_measurements"], row["n_models"]) == ("template_distance", 1, 2)
+    assert (row["n_records"], row["duration_s"]) == (1, 0.5)
