@@ -133,3 +133,30 @@ EDGES = {
     "x_eps": Heading("Scar, × ε", number),
     "structural_status": Heading("Against its floor"),
 }
+EVIDENCE = {
+    "quantity": Heading("Quantity", width=190),
+    "variant": Heading("Of"),
+    "value": Heading("Value", number),
+    "low": Heading("from", number),
+    "high": Heading("to", number),
+    "spread": Heading("which is", None, "What the two ends are"),
+    "floor": Heading("Floor", number, "What noise or a null alone reaches"),
+    "unit": Heading("Unit"),
+    "n": Heading("n", "{:,.0f}".format),
+    "n_of": Heading("of"),
+    "status": Heading("Status", width=150),
+    "reason": Heading("Why", width=260),
+    "measured_at": Heading("Measured", instant),
+}
+PUBLISHED = {
+    "quantity": Heading("Quantity"),
+    "pair": Heading("Pair", width=150),
+    "convention": Heading("As"),
+    "value": Heading("Value", number),
+    "low": Heading("from", number),
+    "high": Heading("to", number),
+    "text": Heading("Label"),
+    "unit": Heading("Unit"),
+    "source": Heading("Source"),
+    "place": Heading("Place"),
+}

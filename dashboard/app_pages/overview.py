@@ -66,8 +66,7 @@ def _since() -> datetime:
         "New since (00:00 UTC)", value=yesterday, min_value=date(2020, 1, 1), max_value=today,
         key="since", bind="query-params", width=200,
     )  # fmt: skip
-    day = chosen if isinstance(chosen, date) else yesterday
-    return datetime.combine(day, time(), UTC)
+    return datetime.combine(chosen, time(), UTC)
 
 
 def _map(nodes: pl.DataFrame, edges: pl.DataFrame) -> None:
@@ -90,9 +89,10 @@ def _map(nodes: pl.DataFrame, edges: pl.DataFrame) -> None:
 
     live.draw_to_click(lineage_chart.lineage_map(shown, of_them), key, lineage_chart.MARKED, then)
     st.caption(
-        "● base · ▲ derivative, further right the farther from its base, wider its line, too; left "
-        "of 1: not measured · ◆ teacher; dashes: whose skill it is, strong where its sentences were "
-        "attributed, faint where it is only declared · pale: not interpretable. Click a model. "
+        "● base · ▲ derivative, further right the farther from its base, wider its line, too; at "
+        "the left of 1: under 0.5 ε, or not measured · ◆ teacher; dashes: whose skill it is, "
+        "strong where its sentences were attributed, faint where it is only declared · pale: not "
+        "interpretable. Click a model. "
         "Every distance is measured, none is published."
     )
     if found := st.session_state.get("on_map"):
@@ -154,7 +154,7 @@ def _new(fresh: pl.DataFrame, since: datetime) -> None:
     if fresh.is_empty():
         st.markdown("Nothing. Choose an earlier day above, or measure: `cicatrix measure MODEL`.")
         return
-    took = fresh["duration_s"].sum()
+    took = float(fresh["duration_s"].sum())
     st.markdown(f"{count(fresh.height, 'measurement')}, {duration(took)} of measuring.")
     newest_first = fresh.sort("last_unit_at", descending=True).head(MOST_NEW)
     tables.show(newest_first, headings.RUNS)

@@ -14,7 +14,7 @@ def add_pairs(lake: Lake) -> None:
         rows = [
             distance_row("derivative", centroid_distance=centroid, crp_distance=crp),
             distance_row("reference", centroid_distance=primary, crp_distance=4.0),
-            distance_row("shared_comparator", centroid_distance=shared, crp_distance=2.0),
+            distance_row("shared_comparator", centroid_distance=shared, crp_distance=4.0),
         ]
         gap = winner_gap_rows(
             [0.75, -0.25, -0.5],
