@@ -160,3 +160,39 @@ PUBLISHED = {
     "source": Heading("Source"),
     "place": Heading("Place"),
 }
+DIFFERENCES = {
+    "quantity": Heading("Quantity", width=180),
+    "mode": Heading("Mode"),
+    "mean_difference": Heading("Difference", signed, "Mean of the one less the other"),
+    "low": Heading("from", signed),
+    "high": Heading("to", signed),
+    "spread": Heading("which is"),
+    "is_apart": Heading("Excludes 0"),
+    "mean_a": Heading("The one", number),
+    "mean_b": Heading("The other", number),
+    "unit": Heading("Unit"),
+    "n": Heading("Pairs, n", "{:.0f}".format),
+    "n_of": Heading("of"),
+    "measured_at": Heading("Measured", instant),
+}
+
+
+def side_by_side(one: str, other: str) -> dict[str, Heading]:
+    """Columns of the evidence of two derivatives, each called by its name."""
+    columns = {
+        "layer": Heading("Layer"),
+        "quantity": Heading("Quantity", width=170),
+        "variant": Heading("Of"),
+        "unit": Heading("Unit"),
+    }
+    for end, name in (("", f"1: {one}"), ("_b", f"2: {other}")):
+        pad = " " * bool(end)  # names of columns must differ
+        columns |= {
+            f"value{end}": Heading(name, number),
+            f"low{end}": Heading(f"from{pad}", number),
+            f"high{end}": Heading(f"to{pad}", number),
+            f"floor{end}": Heading(f"floor{pad}", number),
+            f"n{end}": Heading(f"n{pad}", "{:,.0f}".format),
+            f"status{end}": Heading(f"status{pad}"),
+        }
+    return columns

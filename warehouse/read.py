@@ -48,6 +48,8 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "family_calibration": ("structural", "template_distance"),
     "cross_layer": ("structural", "template_distance"),
     "claim": (),
+    "paired_difference": ("structural", "template_distance"),
+    "layer_difference": ("lineage",),
     "evidence": (
         "structural",
         "template_distance",

@@ -30,12 +30,19 @@ def test_everything_measured_stands_by_layer_with_floor_and_n(compared, page):
     assert not app.exception and not app.info
     text = said(app)
     # Centroid and CRP, D/C, the first gap, delta-norm (which has no value): one is not known.
-    assert "**AGREEING** from BASE, of unknown origin: **5 numbers** in 2 layers, of which 1" in text
+    assert (
+        "**AGREEING** from BASE, of unknown origin: **5 numbers** in 2 layers, of which 1" in text
+    )
     assert "cicatrix verdict zoo:AGREEING" in text and "Nothing was measured in this layer." in text
     assert "cicatrix measure zoo:AGREEING --base zoo:BASE --reference zoo:OTHER" in text
     table = app.dataframe[0].value
     centroid = table[table["Quantity"] == "centroid distance"].iloc[0]
-    assert centroid[["Value", "Floor", "n", "Status"]].tolist() == [3.0, 0.25, 40, "above its floor"]
+    assert centroid[["Value", "Floor", "n", "Status"]].tolist() == [
+        3.0,
+        0.25,
+        40,
+        "above its floor",
+    ]
     ratio = table[table["Quantity"] == "D/C"].iloc[0]
     assert (ratio["Value"], ratio["Status"]) == (2.0, "Marginal / reference-sensitive")
 

@@ -3,10 +3,13 @@
 import pytest
 from making import (
     add_distances,
+    add_unit,
     comparison,
     distance_row,
+    lineage_pair_row,
     measurement,
     model,
+    weight_row,
     winner_gap_rows,
 )
 
@@ -102,3 +105,33 @@ def test_holdings_count_what_is_complete(lake, location):
     (row,) = read.mart("holding", location).to_dicts()
     assert (row["method"], row["n_measurements"], row["n_models"]) == ("template_distance", 1, 2)
     assert (row["n_records"], row["duration_s"]) == (1, 0.5)
+
+
+def test_differences_are_paired_by_prompt_by_hand(lake, location):
+    for name, d1s in (("a", [0.75, -0.25]), ("b", [0.25, 0.25])):
+        models = {"base": "base", "derivative": name}
+        rows = [distance_row("derivative")]
+        add_distances(lake, f"d-{name}", models, rows, winner_gap_rows(d1s))
+    found = read.mart("paired_difference", location, a_id="a", b_id="b")
+    first, distance = found.sort("quantity", descending=True).to_dicts()
+    # First gap: differences 0.5 and -0.5, mean 0, standard deviation sqrt(0.5), error a half.
+    assert (first["mean_difference"], first["n"], first["is_apart"]) == (0, 2, False)
+    assert (first["low"], first["high"]) == pytest.approx((-0.98, 0.98))
+    # Distances 0.75 and 0.25 less 0.25 twice: 0.5 and 0, mean and error a quarter.
+    assert (distance["mean_a"], distance["mean_b"]) == (0.5, 0.25)
+    assert (distance["low"], distance["high"]) == pytest.approx((-0.24, 0.74))
+    other = read.mart("paired_difference", location, a_id="b", b_id="a")
+    assert other.sort("quantity")["mean_difference"].to_list() == [-0.25, 0]
+
+
+def test_the_first_block_that_differs_by_a_tenth_by_hand(lake, location):
+    moved = {"a": (1.0, 1.0, 1.0), "b": (0.95, 0.5, 2.0)}
+    for name, by_layer in moved.items():
+        weights = [weight_row(k, "q", rel_displacement=by_layer[k]) for k in range(3)]
+        tables = {"weight_lineage": weights, "weight_lineage_pair": [lineage_pair_row(3)]}
+        add_unit(lake, f"l-{name}", "lineage", {"derivative": name, "base": "base"}, tables)
+    rows = read.mart("layer_difference", location, a_id="a", b_id="b").sort("layer").to_dicts()
+    # 5 % apart, then 50 %: block 1 is the first.
+    assert [row["is_apart"] for row in rows] == [False, True, True]
+    assert [row["is_first"] for row in rows] == [False, True, False]
+    assert [row["difference"] for row in rows] == pytest.approx([0.05, 0.5, -1.0])
