@@ -9,9 +9,12 @@ st.set_page_config(page_title="Cicatrix", page_icon=":material/healing:", layout
 charts.enable_theme()
 
 pages = [
-    st.Page(
-        "app_pages/families.py", title="Families", icon=":material/account_tree:", default=True
-    ),
+    st.Page("app_pages/overview.py", title="Overview", icon=":material/map:", default=True),
+    st.Page("app_pages/families.py", title="Families", icon=":material/account_tree:"),
+    st.Page("app_pages/centroid.py", title="Centroid and CRP", icon=":material/scatter_plot:"),
+    st.Page("app_pages/triangles.py", title="Triangles", icon=":material/change_history:"),
+    st.Page("app_pages/dossier.py", title="Dossier", icon=":material/folder_open:"),
+    st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
     st.Page("app_pages/provenance.py", title="Provenance", icon=":material/format_quote:"),
     st.Page("app_pages/stability.py", title="Coupling", icon=":material/link_off:"),
     st.Page("app_pages/components.py", title="Components", icon=":material/grid_on:"),

@@ -136,7 +136,7 @@ def scars(scar: pl.DataFrame, seeds: pl.DataFrame) -> alt.LayerChart:
         scale=alt.Scale(type="log", domain=[LEFT_EDGE, top * 2.2], nice=False),
         axis=alt.Axis(values=[1, 10, 100, 1_000, 10_000, 100_000], format=",", tickCount=6),
     )
-    y = _rows(names)
+    y = rows_above(names)
     by_seed = tooltips(
         N={
             "derivative": "Derivative", "from_model": "From", "other": "To", "seed": "Seed",
@@ -164,7 +164,7 @@ def scars(scar: pl.DataFrame, seeds: pl.DataFrame) -> alt.LayerChart:
         *_not_interpretable(look.filter(pl.col("status") == NOT_INTERPRETABLE), y),
     )  # fmt: skip
     title = alt.Title("Structural scar of each derivative", subtitle=_n_said(scar), offset=28)
-    return _sized(layers, title, len(names))
+    return sized(layers, title, len(names))
 
 
 _KINDS = {True: "distilled", False: "not distilled", None: "not known"}
@@ -205,7 +205,7 @@ def families(scar: pl.DataFrame) -> alt.LayerChart:
         scale=alt.Scale(type="log", domain=[LEFT_EDGE, max([10.0, *rows["x"]]) * 2.2], nice=False),
         axis=alt.Axis(values=[1, 10, 100, 1_000, 10_000, 100_000], format=",", tickCount=6),
     )
-    y = _rows(names)
+    y = rows_above(names)
     tooltip = tooltips(
         N={
             "derivative": "Derivative", "method": "Recipe", "kind": "Known as", "base": "From",
@@ -223,7 +223,7 @@ def families(scar: pl.DataFrame) -> alt.LayerChart:
         .encode(x, y, color=family, opacity=alt.value(0.85), tooltip=tooltip),
     )  # fmt: skip
     subtitle = f"n = {rows.height} derivatives; median of the seeds but the largest; measured"
-    return _sized(layers, alt.Title("Scars by family", subtitle=subtitle, offset=28), len(names))
+    return sized(layers, alt.Title("Scars by family", subtitle=subtitle, offset=28), len(names))
 
 
 def distances(functional: pl.DataFrame, measure: str, names: dict[str, str]) -> alt.LayerChart:
@@ -245,7 +245,7 @@ def distances(functional: pl.DataFrame, measure: str, names: dict[str, str]) -> 
         scale=alt.Scale(zero=True),
         axis=alt.Axis(tickCount=5),
     )
-    y = _rows(names)
+    y = rows_above(names)
     tooltip = tooltips(
         N={
             "derivative": "Derivative", "base": "From", "other": "To", "said": f"{title}, logits",
@@ -271,7 +271,7 @@ def distances(functional: pl.DataFrame, measure: str, names: dict[str, str]) -> 
         .encode(x, y, text=alt.value("unrelated")),
         *_not_interpretable(own.filter(pl.col(status) == NOT_INTERPRETABLE), y),
     )  # fmt: skip
-    return _sized(layers, alt.Title(title, subtitle="grey band: up to the floor"), len(names))
+    return sized(layers, alt.Title(title, subtitle="grey band: up to the floor"), len(names))
 
 
 def course(units: pl.DataFrame, n_units: int) -> alt.Chart:
@@ -290,7 +290,8 @@ def course(units: pl.DataFrame, n_units: int) -> alt.Chart:
     )
 
 
-def _sized(layers: object, title: alt.Title, n_rows: int) -> alt.LayerChart:
+def sized(layers: object, title: alt.Title, n_rows: int) -> alt.LayerChart:
+    """The layers as one chart, as high as its rows need."""
     height = _ROW * max(n_rows, 1) + _AROUND
     # altair cannot say that what it returns here is no facet
     return cast(alt.LayerChart, layers).properties(height=height, width="container", title=title)
@@ -305,7 +306,8 @@ def tooltips(**titles: dict[str, str]) -> list[alt.Tooltip]:
     ]  # pyright: ignore[reportReturnType]
 
 
-def _rows(names: dict[str, str]) -> alt.Y:
+def rows_above(names: dict[str, str]) -> alt.Y:
+    """Rows in this order, each with its name above itself."""
     return alt.Y(
         "row:N",
         title=None,

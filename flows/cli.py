@@ -220,6 +220,9 @@ def _add_take(commands: "Commands") -> None:
         "appends it to another lake.",
     )
     pack.add_argument("file", type=Path)
+    pack.add_argument(
+        "--of", metavar="MODEL", help="of this derivative, by id or label, and its triangle alone"
+    )
     pack.set_defaults(run=_pack)
 
 
@@ -390,11 +393,13 @@ def _take(given: argparse.Namespace) -> int:
 
 def _pack(given: argparse.Namespace) -> int:
     from measure.request import code_version
+    from warehouse import read
     from warehouse.lake import Lake
     from warehouse.pack import write_pack
 
     with Lake.open() as lake:
-        n = write_pack(lake, given.file, made_by=f"cicatrix {code_version()}")
+        of = read.model_id(given.of) if given.of else None
+        n = write_pack(lake, given.file, made_by=f"cicatrix {code_version()}", of=of)
     sys.stdout.write(f"packed {n} measurements ({given.file.stat().st_size / 1e6:.2f} MB)\n")
     return DONE
 

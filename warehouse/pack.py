@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 import pyarrow as pa
@@ -74,6 +75,18 @@ _JOINED = {
     """
 }
 
+# Not with what was compared with it as a stranger: that is another derivative's.
+_COMPARED_WITH = """
+    select {derivative} as model_id
+    union
+    select model_id from stg_comparison where derivative_id = {derivative}
+    union
+    select other.model_id
+    from measurement_model as own
+    inner join measurement_model as other using (measurement_id)
+    where own.model_id = {derivative} and own.role in ('derivative', 'distilled')
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class TakenPack:
@@ -99,12 +112,21 @@ def is_pack(path: Path) -> bool:
     return start == _MAGIC or path.suffix == ".parquet"
 
 
-def write_pack(lake: Lake, path: Path, *, made_by: str) -> int:
+class Readable(Protocol):
+    """A lake, or the module `read`."""
+
+    def snapshot(self, queries: Mapping[str, str]) -> dict[str, pa.Table]:
+        """Answers to several questions about one instant of the lake."""
+        ...
+
+
+def write_pack(lake: Readable, path: Path, *, made_by: str, of: str | None = None) -> int:
     """Write all that the lake knows and that is complete; how many measurements.
 
-    `made_by` says what made the records, such as the hash of a build.
+    `made_by` says what made the records, such as the hash of a build. With `of`, a derivative's
+    id: what is of it, and of the models that it was ever compared with, alone.
     """
-    answers = lake.snapshot({table.name: _packing(table) for table in _PACKED})
+    answers = lake.snapshot({table.name: _packing(table, of) for table in _PACKED})
     pack = pa.table({table.name: _as_list(answers[table.name], table) for table in _PACKED})
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -226,8 +248,19 @@ def _faults(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [name for name, sql in queries.items() if connection.execute(sql).fetchone()]
 
 
-def _packing(table: Table) -> str:
+def _packing(table: Table, of: str | None) -> str:
     """The question for a table's rows as they are packed, always in one order."""
+    if of is None:
+        is_model, is_pair, is_plan = "true", "true", "true"
+    else:
+        derivative = "'" + of.replace("'", "''") + "'"
+        models = _COMPARED_WITH.format(derivative=derivative)
+        is_model = f"own.model_id in ({models})"
+        is_pair = f"own.derivative_id = {derivative}"
+        is_plan = (
+            "measurement_id not in (select measurement_id from measurement_model "
+            f"where model_id not in ({models}))"
+        )
     columns = ", ".join(
         f"{_packed(table, column)} as {column.name}"
         for column in table.columns
@@ -236,10 +269,12 @@ def _packing(table: Table) -> str:
     key = [f"own.{name}" for name in table.key if name not in ("measurement_id", "declared_at")]
     if table.name in _OF_MODELS:
         source = "stg_comparison" if table.name == "comparison" else table.name
-        return f"select {columns} from {source} as own order by {', '.join(key)}"
+        which = is_pair if table.name == "comparison" else is_model
+        return f"select {columns} from {source} as own where {which} order by {', '.join(key)}"
     return (
         "with plan as (select measurement_id, (row_number() over "
-        "(order by committed_at, measurement_id) - 1)::integer as place from stg_measurement) "
+        "(order by committed_at, measurement_id) - 1)::integer as place from stg_measurement "
+        f"where {is_plan}) "
         f"select {columns} from {table.name} as own "
         "inner join plan on own.measurement_id = plan.measurement_id "
         f"{_JOINED.get(table.name, '')} order by {', '.join(['plan.place', *key])}"

@@ -1,3 +1,6 @@
+# pyarrow carries no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownParameterType=false
 """Reading the lake, from a notebook, a page or a flow: marts, records, how new they are.
 
 Frames are polars.
@@ -12,6 +15,7 @@ from datetime import datetime
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from warehouse.attach import connect
 from warehouse.location import LakeError, Location, explain
@@ -25,17 +29,36 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "functional_fit": ("template_distance",),
     "functional_distance": ("template_distance",),
     "winner_gap": ("template_distance",),
+    "centroid_crp": ("template_distance",),
+    "gap_prompt": ("template_distance",),
+    "gap": ("template_distance",),
     "stiffness": ("stiffness",),
     "fisher": ("fisher",),
     "lineage": ("lineage", "attribution"),
     "lineage_layer": ("lineage",),
     "lineage_known": ("lineage",),
+    "lineage_edge": ("lineage", "attribution", "structural"),
+    "lineage_node": ("lineage", "attribution", "structural"),
+    "loudness_extreme": ("structural",),
+    "calibration_need": ("structural", "template_distance"),
     "summary": ("structural", "template_distance"),
     "displacement": ("structural", "template_distance"),
     "triangle": ("template_distance",),
+    "triangle_verdict": ("template_distance",),
     "family_calibration": ("structural", "template_distance"),
     "cross_layer": ("structural", "template_distance"),
     "claim": (),
+    "paired_difference": ("structural", "template_distance"),
+    "layer_difference": ("lineage",),
+    "evidence": (
+        "structural",
+        "template_distance",
+        "stiffness",
+        "fisher",
+        "lineage",
+        "attribution",
+        "provenance",
+    ),
     **dict.fromkeys(
         (
             "provenance",
@@ -81,8 +104,8 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     ),
     "published": (),  # changes with the code alone
 }
-_SHOW_VERDICTS = ("triangle", "cross_layer", "claim")
-_RUN_MARTS = ("run", "run_unit")
+_SHOW_VERDICTS = ("triangle", "triangle_verdict", "cross_layer", "claim")
+_RUN_MARTS = ("run", "run_unit", "holding", "pair")  # of any method
 
 
 class _Readers:
@@ -142,6 +165,28 @@ def table(name: str, location: Location | None = None, **equals: object) -> pl.D
     return _select(name, location, equals)
 
 
+def snapshot(queries: Mapping[str, str], location: Location | None = None) -> dict[str, pa.Table]:
+    """Answers to several questions of ours about one instant of the lake, which is only read."""
+    connection = connect(location or Location.from_env(), read_only=True)
+    try:
+        connection.execute("begin")
+        return {name: connection.execute(sql).to_arrow_table() for name, sql in queries.items()}
+    except duckdb.Error as error:
+        raise explain(location or Location.from_env(), error, "read the lake") from error
+    finally:
+        connection.close()
+
+
+def model_id(name: str, location: Location | None = None) -> str:
+    """The id of the one model that is called so, by its id or its label."""
+    models = _select("model", location, {})
+    found = models.filter((pl.col("model_id") == name) | (pl.col("label") == name))["model_id"]
+    if len(found) != 1:
+        known = "no model" if found.is_empty() else f"{len(found)} models"
+        raise LakeError(f"the lake knows {known} called '{name}': give the id of one")
+    return str(found[0])
+
+
 def templates(measurement_id: str, location: Location | None = None) -> pl.DataFrame:
     """One row per prompt of a complete `template` measurement, in the order of prompt ids."""
     return _select("stg_prompt_template", location, {"measurement_id": measurement_id}).sort(
@@ -170,7 +215,9 @@ def newest(name: str, location: Location | None = None) -> datetime | None:
             "select greatest((select max(committed_at) from unit), "
             "(select max(planned_at) from measurement), "
             "(select max(started_at) from attempt), "
-            "(select max(ended_at) from attempt_end)) as changed_at"
+            "(select max(ended_at) from attempt_end), "
+            "(select max(declared_at) from comparison), "
+            "(select max(registered_at) from organism)) as changed_at"
         )
         values: list[object] = []
     elif name in _METHODS_SEEN:

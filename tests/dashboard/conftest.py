@@ -10,6 +10,7 @@ import pytest
 import streamlit as st
 
 from tests.dashboard.ablations import add_ablations
+from tests.dashboard.comparing import add_pairs
 from tests.dashboard.insides import add_insides
 from tests.dashboard.traces import add_rankings, add_traces
 from warehouse.lake import Lake, Location
@@ -95,6 +96,22 @@ def ablated(home: Path, ablated_home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Ablated models and nothing else, to read only."""
     assert home != ablated_home
     monkeypatch.setenv("CICATRIX_HOME", str(ablated_home))
+
+
+@pytest.fixture(scope="session")
+def compared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with compared pairs, see `comparing`; no test writes to it."""
+    made = tmp_path_factory.mktemp("compared")
+    with Lake.open(Location.from_env({"CICATRIX_HOME": str(made)})) as lake:
+        add_pairs(lake)
+    return made
+
+
+@pytest.fixture
+def compared(home: Path, compared_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compared pairs and nothing else, to read only."""
+    assert home != compared_home
+    monkeypatch.setenv("CICATRIX_HOME", str(compared_home))
 
 
 @pytest.fixture

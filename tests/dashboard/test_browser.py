@@ -167,7 +167,7 @@ def test_both_pages_render_and_nothing_is_cut(address, browser):
     for width, height in ((1280, 900), (400, 800)):
         for mode, background in BACKGROUNDS.items():
             look_like(browser, mode, width, height)
-            browser.get(address)
+            browser.get(address + "/families")
             wait_for(lambda: FAMILIES_SAYS in text(browser), FAMILIES_SAYS)
             wait_for(lambda: len(charts_on(browser)) == 3, "three charts")
             assert charts_on(browser)[0] > 0.8 * min(width, 1100)
@@ -193,14 +193,14 @@ def test_a_page_draws_itself_again_only_when_there_is_something_new(address, bro
 def test_the_address_follows_the_controls_and_new_pairs_come_by_themselves(
     address, browser, add_pair
 ):
-    browser.get(address)
+    browser.get(address + "/families")
     wait_for(lambda: "Copy link" in text(browser), "the end of the page")
     browser.find_element(By.XPATH, "//button[contains(., 'qwen2')]").click()
     wait_for(lambda: "qwen2-distilled lies 50.0–60.0 × ε" in text(browser), "the filtered page")
-    wait_for(lambda: browser.current_url.endswith("?family=qwen2"), "the address")
+    wait_for(lambda: browser.current_url.endswith("families?family=qwen2"), "the address")
     add_pair("qwen2-pruned", (700, 700, 700, 800))
     wait_for(lambda: "qwen2-pruned lies 700 × ε" in text(browser), "the new pair", REFRESH_S)
-    assert browser.current_url.endswith("?family=qwen2")
+    assert browser.current_url.endswith("families?family=qwen2")
     browser.get(browser.current_url)
     wait_for(lambda: "qwen2-pruned lies 700 × ε" in text(browser), "the restored page")
     assert "llama-distilled" not in text(browser)

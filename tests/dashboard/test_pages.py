@@ -95,7 +95,18 @@ def test_a_killed_run_is_called_silent(filled, page, monkeypatch):
     assert "cicatrix measure zoo:teacher-forward" in said(app)
 
 
-@pytest.mark.parametrize("name", ["families", "provenance", "components", "runs"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "overview",
+        "families",
+        "centroid",
+        "triangles",
+        "provenance",
+        "components",
+        "runs",
+    ],
+)
 def test_a_lake_that_cannot_be_read_is_one_message(home, page, monkeypatch, tmp_path, name):
     monkeypatch.setenv("CICATRIX_CATALOG", str(tmp_path / "nowhere.sqlite"))
     app = page(name)

@@ -1,0 +1,166 @@
+"""What is known, and what is new? From holding, lineage_node, lineage_edge, run and others."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+import polars as pl
+import streamlit as st
+
+from dashboard import headings, lineage_chart, live, pair_headings, tables
+from dashboard.data import mart, of_families
+from dashboard.words import ago, count, duration, escaped, instant, newest, progress_of_runs
+
+MOST_NEW = 200
+
+
+def main() -> None:
+    """Draw the page: the answer, the map, then what is loud, missing, new and held."""
+    st.title("What is known, and what is new?")
+    drawn = live.stamp("run")
+    held = mart("holding")
+    live.refresh_when_new("run", drawn)
+    if held.is_empty():
+        live.invite(
+            "The lake is empty. Here everything that it holds would stand: who was made from whom, "
+            "what is new, what is being measured, and what is missing.",
+            [
+                ("The embedded models, in under three minutes and without a GPU:", "cicatrix demo"),
+                (
+                    "A model of your own, a folder or a name on the hub:",
+                    "cicatrix measure MODEL --base BASE",
+                ),
+            ],
+        )
+        return
+    runs = mart("run")
+    nodes, edges = mart("lineage_node"), mart("lineage_edge")
+    answer = st.container()
+    since = _since()
+    fresh = runs.filter(pl.col("state") == "complete", pl.col("last_unit_at") >= since)
+    n_models = nodes["model_id"].n_unique()
+    answer.markdown(
+        f"**{count(int(held['n_measurements'].sum()), 'measurement')}** by "
+        f"{count(held.height, 'method')} with {count(int(held['n_records'].sum()), 'record')}; "
+        f"{count(n_models, 'model')} in the map. **{fresh.height:,} new** since {instant(since)}; "
+        f"the newest was complete {ago(newest(held))}.  \n{progress_of_runs(runs)}",
+        help=f"Newest: {instant(newest(held))}",
+    )
+    _map(nodes, edges)
+    _loud()
+    _uncalibrated()
+    _new(fresh, since)
+    st.subheader("What the lake holds")
+    tables.show(held.sort("n_records", descending=True), pair_headings.HOLDINGS)
+    with st.container(horizontal=True):
+        tables.download(held, "holding")
+        live.copy_link()
+    with st.expander("How this is measured"):
+        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+
+
+def _since() -> datetime:
+    """From which moment on a measurement is new: midnight UTC of the chosen day."""
+    today = datetime.now(UTC).date()
+    yesterday = today - timedelta(days=1)
+    chosen = st.date_input(
+        "New since (00:00 UTC)", value=yesterday, min_value=date(2020, 1, 1), max_value=today,
+        key="since", bind="query-params", width=200,
+    )  # fmt: skip
+    return datetime.combine(chosen, time(), UTC)
+
+
+def _map(nodes: pl.DataFrame, edges: pl.DataFrame) -> None:
+    if nodes.is_empty():
+        st.markdown("No model was declared as made from another one yet.")
+        return
+    known = nodes["family"].drop_nulls().unique().sort().to_list()
+    families = st.pills("Families", known, selection_mode="multi", key="family",
+                        bind="query-params")  # fmt: skip
+    own = of_families(nodes, families)
+    of_them = edges.filter(pl.col("to_id").is_in(own["model_id"].implode()))
+    is_taught = pl.col("model_id").is_in(of_them["from_id"].implode())
+    shown = pl.concat([own, nodes.filter(pl.col("kind") == "teacher", is_taught)]).unique(
+        ["model_id", "kind", "base_id"], maintain_order=True
+    )
+    key = f"map-{'-'.join(families)}"
+
+    def then() -> None:
+        st.session_state["on_map"] = live.clicked(key, lineage_chart.MARKED)
+
+    live.draw_to_click(lineage_chart.lineage_map(shown, of_them), key, lineage_chart.MARKED, then)
+    st.caption(
+        "● base · ▲ derivative, further right the farther from its base, wider its line, too; at "
+        "the left of 1: under 0.5 ε, or not measured · ◆ teacher; dashes: whose skill it is, "
+        "strong where its sentences were attributed, faint where it is only declared · pale: not "
+        "interpretable. Click a model. "
+        "Every distance is measured, none is published."
+    )
+    if found := st.session_state.get("on_map"):
+        _clicked(nodes, edges, found["model_id"])
+    with st.expander("The map as tables"):
+        tables.show(shown.drop("y"), pair_headings.NODES)
+        tables.show(of_them, pair_headings.EDGES)
+        with st.container(horizontal=True):
+            tables.download(shown, "lineage_node")
+            tables.download(of_them, "lineage_edge")
+
+
+def _clicked(nodes: pl.DataFrame, edges: pl.DataFrame, model_id: str) -> None:
+    """What is known of the model that was clicked."""
+    rows = nodes.filter(pl.col("model_id") == model_id)
+    if rows.is_empty():
+        return
+    first = rows.row(0, named=True)
+    lines = [
+        f"{row['kind']} lineage from {escaped(row['from_model'])}: {escaped(row['evidence'])}"
+        for row in edges.filter(pl.col("to_id") == model_id).iter_rows(named=True)
+    ]
+    n_from = edges.filter(pl.col("from_id") == model_id).height
+    lines += [f"{count(n_from, 'model')} go back to it"] if n_from else []
+    with st.container(border=True):
+        st.markdown(f"**{escaped(first['model'])}** · {' · '.join(lines)}")
+        st.caption(f"`{model_id}`")
+
+
+def _loud() -> None:
+    st.subheader("Loudest and quietest of each family")
+    extremes = mart("loudness_extreme")
+    if extremes.is_empty():
+        st.markdown("No scar is above its floor yet.")
+        return
+    tables.show(extremes.sort("loudest_median_x_eps", descending=True), pair_headings.EXTREMES)
+    tables.download(extremes, "loudness_extreme")
+
+
+def _uncalibrated() -> None:
+    st.subheader("What cannot be judged yet")
+    needs = mart("calibration_need").sort("family", "layer")
+    lacking = needs.remove("is_calibrated")
+    if needs.is_empty():
+        st.markdown("No derivative has been compared with its base yet.")
+    elif lacking.is_empty():
+        st.markdown(f"All {needs.height} families and layers are calibrated.")
+    else:
+        st.markdown(
+            f"In **{lacking.height} of {needs.height}** families and layers a new derivative would "
+            "be called UNCALIBRATED. `cicatrix declare` tells what is known of a model."
+        )
+        tables.show(lacking, pair_headings.NEEDS)
+        tables.download(needs, "calibration_need")
+
+
+def _new(fresh: pl.DataFrame, since: datetime) -> None:
+    st.subheader(f"New since {since:%d %B %Y}")
+    if fresh.is_empty():
+        st.markdown("Nothing. Choose an earlier day above, or measure: `cicatrix measure MODEL`.")
+        return
+    took = float(fresh["duration_s"].sum())
+    st.markdown(f"{count(fresh.height, 'measurement')}, {duration(took)} of measuring.")
+    newest_first = fresh.sort("last_unit_at", descending=True).head(MOST_NEW)
+    tables.show(newest_first, headings.RUNS)
+    if fresh.height > MOST_NEW:
+        st.caption(f"and {fresh.height - MOST_NEW:,} older, all in new.csv")
+    tables.download(fresh, "new")
+
+
+main()

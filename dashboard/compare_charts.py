@@ -1,0 +1,91 @@
+"""The charts of two derivatives: paired differences, and blocks of weights."""
+
+from typing import cast
+
+import altair as alt
+import polars as pl
+
+from dashboard.charts import FULL, GREY, PALE, ROLE_SHAPES, colour, said, tooltips
+from dashboard.words import signed
+
+
+def paired(differences: pl.DataFrame, one: str, other: str) -> alt.LayerChart:
+    """Mean differences with their ends, each in parts of its own largest end, about 0.
+
+    `differences` are rows of the mart `paired_difference`.
+    """
+    largest = pl.max_horizontal(
+        pl.col("low").abs(), pl.col("high").abs(), pl.col("mean_difference").abs()
+    )
+    size = pl.when(largest > 0).then(largest).otherwise(1.0)
+    rows = differences.with_columns(
+        row=pl.format("{} {}", "quantity", "mode"),
+        at=pl.col("mean_difference") / size,
+        from_at=pl.col("low") / size,
+        to_at=pl.col("high") / size,
+        opacity=pl.when("is_apart").then(FULL).otherwise(PALE * 0.8),
+        differs=said("mean_difference", signed),
+        ends=pl.format("{} to {}", said("low", signed), said("high", signed)),
+        mean_a_said=said("mean_a"),
+        mean_b_said=said("mean_b"),
+    ).with_columns(label=pl.format("{} {}", "differs", "unit"))
+    x = alt.X(
+        "at:Q",
+        title="← less than the other · difference, in parts of its largest end · more →",
+        scale=alt.Scale(domain=[-1.1, 1.1]),
+        axis=alt.Axis(labels=False, ticks=False, values=[0]),
+    )
+    y = alt.Y("row:N", title=None, sort=None, axis=alt.Axis(labelLimit=170, grid=False))
+    tip = tooltips(
+        N={
+            "quantity": "Quantity", "mode": "Mode", "differs": "Mean difference", "ends": "Ends",
+            "spread": "Which are", "mean_a_said": "Mean of the one",
+            "mean_b_said": "Mean of the other", "unit": "Unit",
+        },
+        Q={"n": "Pairs, n"},
+    )  # fmt: skip
+    shade = alt.Opacity("opacity:Q", scale=None)
+    layers = alt.layer(
+        alt.Chart(pl.DataFrame({"at": [0.0]})).mark_rule(color=GREY).encode(x),
+        alt.Chart(rows.drop_nulls("from_at"))
+        .mark_rule(strokeWidth=2, color=GREY)
+        .encode(alt.X("from_at:Q"), y, opacity=shade, x2="to_at:Q"),
+        alt.Chart(rows)
+        .mark_point(shape=ROLE_SHAPES["derivative"], filled=True, size=120, color=GREY)
+        .encode(x, y, opacity=shade, tooltip=tip),
+        alt.Chart(rows).mark_text(dy=-13).encode(x, y, text="label:N"),
+    )
+    title = alt.Title(f"{one} less {other}", subtitle="paired by prompt and by seed; measured")
+    return cast(alt.LayerChart, layers).properties(
+        height=46 * max(rows.height, 1) + 90, width="container", title=title
+    )
+
+
+def blocks(rows: pl.DataFrame, one: str, other: str, family: str | None) -> alt.LayerChart:
+    """How far each block moved from the base's, both derivatives; the first apart is ringed."""
+    sides = pl.concat(
+        rows.select(
+            "layer", "is_first", value=f"displacement_{side}", who=pl.lit(name), side=pl.lit(side)
+        )
+        for side, name in (("a", one), ("b", other))
+    ).with_columns(says=said("value"))
+    x = alt.X("layer:Q", title="Block", axis=alt.Axis(tickMinStep=1, format="d"))
+    y = alt.Y("value:Q", title="Moved, parts of the base's norm", scale=alt.Scale(zero=True))
+    tip = tooltips(N={"who": "Derivative", "says": "Moved"}, Q={"layer": "Block"})
+    hue = {"a": colour(family), "b": GREY}
+    last = sides.filter(pl.col("layer") == pl.col("layer").max())
+    parts = [
+        alt.Chart(sides.filter(pl.col("side") == side))
+        .mark_line(color=hue[side], strokeDash=dash, point=alt.OverlayMarkDef(color=hue[side]))
+        .encode(x, y, tooltip=tip)
+        for side, dash in (("a", [1, 0]), ("b", [6, 4]))
+    ]
+    layers = alt.layer(
+        *parts,
+        alt.Chart(sides.filter("is_first"))
+        .mark_point(shape="circle", size=320, strokeWidth=1.5, color=GREY)
+        .encode(x, y),
+        alt.Chart(last).mark_text(align="right", dy=-14).encode(x, y, text="who:N"),
+    )
+    title = alt.Title("Blocks of weights", subtitle=f"n = {rows.height} blocks; measured")
+    return cast(alt.LayerChart, layers).properties(height=280, width="container", title=title)

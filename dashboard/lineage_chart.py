@@ -1,0 +1,127 @@
+"""The map of lineage: bases, their derivatives by loudness, and teachers."""
+
+from typing import cast
+
+import altair as alt
+import polars as pl
+
+from dashboard.charts import FULL, GREY, LOWEST, PALE, ROLE_SHAPES, colour, said, tooltips
+from dashboard.words import NOT_INTERPRETABLE
+
+MARKED = "model"  # the parameter that a click sets
+MOST_MARKS = 5_000
+MOST_NAMED = 24  # derivatives up to which each carries its name
+_LANE = 30  # pixels a unit of height
+_TICKS = (1, 10, 100, 1_000, 10_000, 100_000)
+
+
+def lineage_map(nodes: pl.DataFrame, edges: pl.DataFrame) -> alt.LayerChart:
+    """Bases at the left, each derivative in its base's lane by loudness, teachers at the right.
+
+    `nodes` and `edges` are rows of the marts `lineage_node` and `lineage_edge`.
+    """
+    loudest = cast("float | None", nodes["x_eps"].max()) or 10.0
+    left, unknown, right = LOWEST / 30, LOWEST / 3, max(loudest, 10.0) * 12
+    at = (
+        pl.when(pl.col("kind") == "base").then(left)
+        .when(pl.col("kind") == "teacher").then(right)
+        .otherwise(pl.max_horizontal(pl.col("x_eps").fill_null(unknown), pl.lit(unknown)))
+    )  # fmt: skip
+    is_pale = pl.col("structural_status") == NOT_INTERPRETABLE
+    drawn = nodes.head(MOST_MARKS // 2).with_columns(
+        x=at,
+        colour=pl.col("family").map_elements(colour, return_dtype=pl.String, skip_nulls=False),
+        opacity=pl.when(is_pale).then(PALE).otherwise(FULL),
+        said=said("x_eps"),
+        known=pl.col("is_distilled").replace_strict(
+            {True: "distilled", False: "not distilled"}, default="not known",
+            return_dtype=pl.String,
+        ),
+    )  # fmt: skip
+    lines = _lines(drawn, edges)
+    top = (cast("float | None", nodes["y"].max()) or 1.0) + 1.2
+    x = alt.X(
+        "x:Q",
+        title="Derivatives by their distance from the base, × ε (ε = 0.0001), log scale",
+        scale=alt.Scale(type="log", domain=[left / 1.6, right * 1.6], nice=False),
+        axis=alt.Axis(values=[t for t in _TICKS if t < right / 4], format=",", grid=True),
+    )
+    y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[top, -0.2], nice=False))
+    hue = alt.Color("colour:N", scale=None)
+    click = alt.selection_point(name=MARKED, fields=["model_id", "kind"], empty=False)
+    tip = tooltips(
+        N={
+            "model": "Model", "kind": "It is", "family": "Family", "known": "Known as",
+            "said": "Distance from its base, × ε", "structural_status": "Against its floor",
+            "model_id": "Id",
+        },
+        Q={"n_derivatives": "Derivatives"},
+    )  # fmt: skip
+    edge_tip = tooltips(
+        N={"from_model": "From", "to_model": "To", "kind": "Lineage of", "evidence": "Evidence"}
+    )
+    from_base, taught = (pl.col("kind") == kind for kind in ("weight", "capability"))
+    is_head = pl.col("kind").is_in(["base", "teacher"])
+    derivatives = drawn.filter(pl.col("kind") == "derivative")
+    named = derivatives if derivatives.height <= MOST_NAMED else derivatives.clear()
+    points = (
+        alt.Chart(drawn.filter(pl.col("kind") == kind))
+        .mark_point(shape=ROLE_SHAPES[kind], filled=True, size=size, cursor="pointer")
+        .encode(x, y, color=hue, opacity=alt.Opacity("opacity:Q", scale=None), tooltip=tip)
+        for kind, size in (("derivative", 75), ("teacher", 130), ("base", 150))
+    )
+    first, *others = points
+    layers = alt.layer(
+        alt.Chart(lines.filter(from_base)).mark_rule()
+        .encode(
+            x, y, x2="to_x:Q", y2="to_y:Q", color=hue, opacity=alt.value(0.35), tooltip=edge_tip,
+            strokeWidth=alt.StrokeWidth("width:Q", scale=None),
+        ),
+        alt.Chart(lines.filter(taught)).mark_rule(strokeDash=[4, 4], color=GREY)
+        .encode(
+            x, y, x2="to_x:Q", y2="to_y:Q", tooltip=edge_tip,
+            opacity=alt.Opacity("opacity:Q", scale=None),
+            strokeWidth=alt.StrokeWidth("width:Q", scale=None),
+        ),
+        first.add_params(click),
+        *others,
+        alt.Chart(drawn.filter(pl.col("kind") == "base"))
+        .mark_text(align="left", dx=-6, dy=-15).encode(x, y, text="model:N"),
+        alt.Chart(drawn.filter(pl.col("kind") == "teacher"))
+        .mark_text(align="right", dx=6, dy=-15).encode(x, y, text="model:N"),
+        alt.Chart(named).mark_text(align="left", dx=9).encode(x, y, text="model:N"),
+    )  # fmt: skip
+    n = {kind: drawn.filter(pl.col("kind") == kind).height for kind in ROLE_SHAPES}
+    title = alt.Title(
+        "Who was made from whom",
+        subtitle=f"n = {n['base']} bases, {n['derivative']} derivatives, {n['teacher']} teachers",
+    )
+    height = min(int(_LANE * top * (1.0 if drawn.filter(is_head).height < 12 else 0.8)), 1_100)
+    return cast(alt.LayerChart, layers).properties(
+        height=max(height, 220) + 90, width="container", title=title
+    )
+
+
+def _lines(drawn: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
+    """Each edge from where it starts to where it ends; wider where the scar is louder."""
+    ends = drawn.select("model_id", "base_id", "x", "y", "colour", role="kind")
+    starts = ends.filter(pl.col("role") != "derivative").select(
+        kind=pl.col("role").replace({"base": "weight", "teacher": "capability"}),
+        from_id="model_id", x="x", y="y", colour="colour",
+    )  # fmt: skip
+    targets = ends.filter(pl.col("role") == "derivative").select(
+        to_id="model_id", lane="base_id", to_x="x", to_y="y"
+    )
+    # A capability edge has no lane of its own: it ends where the derivative stands.
+    return (
+        edges.join(starts, on=["kind", "from_id"])
+        .join(targets, on="to_id")
+        .filter((pl.col("kind") == "capability") | (pl.col("lane") == pl.col("from_id")))
+        .head(MOST_MARKS // 2)
+        .with_columns(
+            width=pl.when(pl.col("kind") == "weight")
+            .then(0.5 + pl.col("x_eps").fill_null(0).clip(1).log10() * 0.7)
+            .otherwise(pl.when("is_measured").then(2.0).otherwise(1.0)),
+            opacity=pl.when("is_measured").then(0.8).otherwise(0.3),
+        )
+    )
