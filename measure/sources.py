@@ -6,28 +6,20 @@ need no weights in memory: safetensors only, no code, whole files, a decoder.
 
 import hashlib
 import json
-import re
 import struct
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from measure import zoo
+from measure import hub, zoo
 from measure.errors import BadInput
+from measure.hashing import file_sha256
 from measure.records import SourceKind
-
-if TYPE_CHECKING:
-    from huggingface_hub import ModelInfo
 
 # Files that make a model what it is; the hash of a local model runs over those that exist.
 IDENTITY_PATTERNS = ("*.safetensors", "*.json", "*.model", "merges.txt", "*.gguf")
 PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
-# What a download may bring: weights, configuration, tokenizer. Never code, never pickle.
-DOWNLOAD_PATTERNS = ["*.safetensors", "*.json", "merges.txt"]
-HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
 ZOO_PREFIX = "zoo:"
 
 # transformers' model_type -> the name its family goes by. Others keep their model_type.
@@ -65,7 +57,7 @@ def find(ref: str) -> Source:
         return _gguf_source(ref, path)
     if path.is_dir():
         return _folder_source(ref, path, kind="local", label=path.resolve().name)
-    if (match := _hub_match(ref)) is None and ("/" in ref or ref.startswith((".", "~"))):
+    if (match := hub.match(ref)) is None and ("/" in ref or ref.startswith((".", "~"))):
         raise BadInput(
             f"model {ref!r} is no folder on this machine: give a folder with config.json and "
             "safetensors, a .gguf file, `zoo:NAME`, or a hub id such as `org/name@revision`"
@@ -82,18 +74,7 @@ def model_id_of(ref: str) -> str:
     """The id a model has, without downloading it: of a hub model only the commit is asked for."""
     if not is_hub(ref):
         return find(ref).model_id
-    info = _hub_info(ref)
-    return f"{_hub_repo(ref)[0]}@{info.sha}"
-
-
-def _hub_match(ref: str) -> re.Match[str] | None:
-    return None if ".." in ref else HUB_ID.fullmatch(ref)
-
-
-def _hub_repo(ref: str) -> tuple[str, str | None]:
-    match = _hub_match(ref)
-    assert match is not None, ref
-    return match["repo"], match["revision"]
+    return f"{hub.split(ref)[0]}@{hub.commit_of(ref)}"
 
 
 def _zoo_source(ref: str) -> Source:
@@ -144,75 +125,20 @@ def _folder_source(ref: str, folder: Path, *, kind: SourceKind, label: str) -> S
     )
 
 
-def _hub_info(ref: str, *, with_sizes: bool = False) -> "ModelInfo":
-    """What the hub says of a model at its revision: commit, file names, sizes if asked for."""
-    from huggingface_hub import HfApi
-
-    repo, revision = _hub_repo(ref)
-    with _hub_errors_named(ref):
-        return HfApi().model_info(repo, revision=revision, files_metadata=with_sizes)
-
-
 def _hub_source(ref: str) -> Source:
     """Resolve the revision to a commit once, and keep the commit: a branch moves."""
-    from huggingface_hub import snapshot_download
-
-    repo, info = _hub_repo(ref)[0], _hub_info(ref)
-    _refuse_without_safetensors(ref, [sibling.rfilename for sibling in info.siblings or []])
-    with _hub_errors_named(ref):
-        folder = snapshot_download(repo, revision=info.sha, allow_patterns=DOWNLOAD_PATTERNS)
-    weights = _check_folder(ref, Path(folder))
+    found = hub.repository(ref)
+    _refuse_without_safetensors(ref, [file.name for file in found.files])
+    folder = hub.fetch(ref, found.sha)
+    weights = _check_folder(ref, folder)
     return Source(
         ref=ref,
         kind="hub",
-        label=repo,
-        model_id=f"{repo}@{info.sha}",
-        folder=Path(folder),
+        label=found.repo,
+        model_id=f"{found.repo}@{found.sha}",
+        folder=folder,
         n_bytes=sum(file.stat().st_size for file in weights),
     )
-
-
-@contextmanager
-def _hub_errors_named(ref: str) -> Generator[None]:
-    """Turn what the hub's client raises into BadInput (final) or ConnectionError (transient)."""
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    try:
-        yield
-    except GatedRepoError as error:
-        raise BadInput(
-            f"hub model {ref!r} is gated: accept its terms on the hub and set HF_TOKEN"
-        ) from error
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise BadInput(
-            f"hub model {ref!r} does not exist at that name and revision, or is private: "
-            "check the spelling, or set HF_TOKEN"
-        ) from error
-    except HFValidationError as error:
-        raise BadInput(f"model {ref!r} is no valid hub id: give `org/name@revision`") from error
-    except HfHubHTTPError as error:
-        raise ConnectionError(
-            f"the model hub answered {error.response.status_code} for {ref!r}: try later"
-        ) from error
-    except Exception as error:
-        # The client's transport is httpx or its successor, by version; their errors share a name.
-        kinds = {kind.__name__ for kind in type(error).__mro__}
-        if isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled) or (
-            "TransportError" in kinds
-        ):
-            raise ConnectionError(
-                f"the model hub cannot be reached for {ref!r} ({type(error).__name__}): "
-                "check the network, or give a folder"
-            ) from error
-        raise
 
 
 def _check_folder(ref: str, folder: Path) -> list[Path]:
@@ -363,15 +289,13 @@ def is_hub(ref: str) -> bool:
     """Whether a reference can only mean a repository of the hub."""
     path = Path(ref).expanduser()
     is_local = ref.startswith(ZOO_PREFIX) or path.suffix == ".gguf" or path.exists()
-    return not is_local and _hub_match(ref) is not None
+    return not is_local and hub.match(ref) is not None
 
 
 def _hub_size(ref: str) -> Size:
-    info = _hub_info(ref, with_sizes=True)
-    weights = [s for s in info.siblings or [] if s.rfilename.endswith(".safetensors")]
-    n_bytes = sum(sibling.size or 0 for sibling in weights)
-    n_params = info.safetensors.total if info.safetensors else n_bytes // 2
-    return Size(n_params, n_bytes)
+    found = hub.repository(ref)
+    n_bytes = sum(file.size for file in found.files if file.name.endswith(".safetensors"))
+    return Size(found.n_params or n_bytes // 2, n_bytes)
 
 
 def _count_parameters(source: Source) -> int:
@@ -389,18 +313,6 @@ def _is_part_of_model(file: Path) -> bool:
     return file.suffix != ".json" or file.name.startswith(
         ("config", "generation_config", "tokenizer", "vocab", "special_tokens", "added_tokens")
     )
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256, hex, of a file's bytes; read again only when the file has changed."""
-    found = path.stat()
-    return _file_sha256(path, found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-@lru_cache(maxsize=1024)
-def _file_sha256(path: Path, *_state: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(files: list[Path]) -> str:
