@@ -26,6 +26,10 @@ def add_scan(commands: "Commands") -> None:
         "--dry-run", action="store_true", help="print what is new and the plan, write nothing"
     )
     scan.add_argument("--ledger", action="store_true", help="print what was found before, and stop")
+    scan.add_argument(
+        "--retry", nargs="+", default=[], metavar="REPO", dest="again",
+        help="queue these again first: gated ones whose terms were accepted, failed ones",
+    )  # fmt: skip
     scan.set_defaults(run=_scan)
 
 
@@ -35,4 +39,4 @@ def _scan(given: argparse.Namespace) -> int:
     if given.ledger:
         return scan.show_ledger()
     path = given.watchlist or watchlist.default_path()
-    return scan.dry_run(path)
+    return scan.dry_run(path) if given.dry_run else scan.run(path, given.again)

@@ -74,7 +74,9 @@ class Plan:
         console().print(table)
 
 
-def plan(rows: Sequence[Mapping[str, Any]], watchlist: Watchlist, device: str) -> Plan:
+def plan(
+    rows: Sequence[Mapping[str, Any]], watchlist: Watchlist, device: str, spent_bytes: int = 0
+) -> Plan:
     """The queued and the failed that may be tried again, by priority, then newest, within budget.
 
     One that does not fit into what is left of the budget lets smaller ones pass.
@@ -87,7 +89,7 @@ def plan(rows: Sequence[Mapping[str, Any]], watchlist: Watchlist, device: str) -
     own_passes, _ = estimating.of_model(0, settings, 0, 0, flops)
     items: list[Planned] = []
     waiting: list[Mapping[str, Any]] = []
-    left = watchlist.byte_budget
+    left = watchlist.byte_budget - spent_bytes
     bases: set[tuple[str, str]] = set()
     for row in due:
         base = (row["base"], row["base_sha"])

@@ -2,15 +2,14 @@
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from flows import night_plan, scanner, watchlist
-from flows.night_plan import Plan
+from flows import command, night_plan, scanner, watchlist
 from flows.scanner import Finds, Found, Scanner
-from flows.watchlist import Watchlist
 from warehouse.lake import Lake
 
 
@@ -28,6 +27,32 @@ def dry_run(path: Path) -> int:
     return 1 if found.troubles else 0
 
 
+def run(path: Path, again: Sequence[str] = ()) -> int:
+    """One night: scan, measure, report; 1 if something failed."""
+    chosen = watchlist.load(path)
+    device = night_plan.pick_device(chosen)
+    if again:
+        _queue_again(again)
+    failures: list[int] = []
+
+    def whole() -> None:
+        from flows.scan_flow import whole_night
+
+        failures.append(whole_night(str(path.resolve())))
+
+    command.run_flow(whole, device, say)
+    with Lake.open() as lake:
+        (outcome,) = lake.query("select outcome from night_end order by night desc limit 1").row(0)
+    return 1 if sum(failures) or outcome != "done" else 0
+
+
+def _queue_again(repos: Sequence[str]) -> None:
+    with Lake.open() as lake:
+        newest = lake.query("select coalesce(max(night), 1) as n from night")["n"].item()
+        for repo in scanner.queue_again(lake, repos, int(newest)):
+            say(f"{repo}: queued again")
+
+
 def as_row(found: Found) -> dict[str, Any]:
     """A find as the ledger would hold it."""
     state = {"state": found.state, "reason": found.reason}
@@ -43,11 +68,6 @@ def tell_finds(found: Finds) -> None:
     for one in found.new:
         if one.state != "queued":
             say(f"  {one.model['repo']}: {one.state}" + (f": {one.reason}" if one.reason else ""))
-
-
-def planned(lake: Lake, chosen: Watchlist, device: str) -> Plan:
-    """The night's plan from the ledger."""
-    return night_plan.plan(scanner.ledger(lake).to_dicts(), chosen, device)
 
 
 def show_ledger() -> int:

@@ -9,7 +9,8 @@ import glob
 import json
 import os
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -100,6 +101,11 @@ def split(ref: str) -> tuple[str, str | None]:
     return found["repo"], found["revision"]
 
 
+def is_commit(revision: str | None) -> bool:
+    """Whether a revision is a whole commit sha, which nothing can move."""
+    return revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision) is not None
+
+
 def is_part(name: str) -> bool:
     """Whether a file is downloaded: in the repository's own folder, and of a kind that is safe."""
     return "/" not in name and any(fnmatch(name, pattern) for pattern in DOWNLOAD_PATTERNS)
@@ -116,6 +122,11 @@ def cache_dir() -> Path:
     from huggingface_hub import constants
 
     return Path(os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE).expanduser()
+
+
+def merged_dir() -> Path:
+    """Where adapters stand that were applied to their base, beside the cache."""
+    return cache_dir().with_name(cache_dir().name + "-merged")
 
 
 def _endpoint() -> str:
@@ -306,6 +317,47 @@ def _check(ref: str, path: Path, file: RemoteFile) -> None:
         f"hub model {ref!r}: {file.name!r} is not what the hub says it is (its hash differs); it "
         "was deleted: try again"
     )
+
+
+def evict(limit_bytes: int, keep: Collection[str]) -> list[str]:
+    """Delete what was used longest ago until the cache is within its limit; what was deleted.
+
+    `keep` names commits that stay, whatever they take. Applied adapters go first: they are made
+    again from what is kept.
+    """
+    from huggingface_hub import scan_cache_dir
+
+    if not cache_dir().is_dir():
+        return []
+    deleted: list[str] = []
+    merged = sorted(_folders(merged_dir()), key=lambda folder: folder.stat().st_mtime)
+    sizes = {folder: sum(one.stat().st_size for one in folder.iterdir()) for folder in merged}
+    found = scan_cache_dir(cache_dir())
+    total = found.size_on_disk + sum(sizes.values())
+    for folder in merged:
+        if total <= limit_bytes:
+            return deleted
+        shutil.rmtree(folder, ignore_errors=True)
+        total -= sizes[folder]
+        deleted.append(folder.name)
+    revisions = [
+        (repo.last_accessed, repo.repo_id, revision)
+        for repo in found.repos
+        for revision in repo.revisions
+        if revision.commit_hash not in keep
+    ]
+    for _, repo_id, revision in sorted(revisions, key=lambda one: one[:2]):
+        if total <= limit_bytes:
+            break
+        strategy = found.delete_revisions(revision.commit_hash)
+        strategy.execute()
+        total -= strategy.expected_freed_size
+        deleted.append(f"{repo_id}@{revision.commit_hash}")
+    return deleted
+
+
+def _folders(root: Path) -> list[Path]:
+    return [one for one in root.iterdir() if one.is_dir()] if root.is_dir() else []
 
 
 @contextmanager

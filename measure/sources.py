@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from measure import hub, zoo
+from measure import adapters, hub, zoo
 from measure.errors import BadInput
 from measure.hashing import file_sha256
 from measure.records import SourceKind
@@ -53,6 +53,8 @@ def find(ref: str) -> Source:
     if ref.startswith(ZOO_PREFIX):
         return _zoo_source(ref)
     path = Path(ref).expanduser()
+    if (pair := adapted(ref)) is not None:
+        return _adapter_source(ref, *pair)
     if path.suffix == ".gguf":
         return _gguf_source(ref, path)
     if path.is_dir():
@@ -72,9 +74,41 @@ def find(ref: str) -> Source:
 
 def model_id_of(ref: str) -> str:
     """The id a model has, without downloading it: of a hub model only the commit is asked for."""
+    if (pair := adapted(ref)) is not None:
+        return "+".join(model_id_of(one) for one in pair)
     if not is_hub(ref):
         return find(ref).model_id
-    return f"{hub.split(ref)[0]}@{hub.commit_of(ref)}"
+    repo, revision = hub.split(ref)
+    # A whole commit is the id already; whether the hub still has it is seen when files are fetched.
+    return ref if hub.is_commit(revision) else f"{repo}@{hub.commit_of(ref)}"
+
+
+def adapted(ref: str) -> tuple[str, str] | None:
+    """Adapter and base of a reference such as `org/adapter@commit+org/base@commit`, else None."""
+    adapter, plus, base = ref.partition("+")
+    is_pair = bool(plus) and hub.match(adapter) is not None and hub.match(base) is not None
+    return (adapter, base) if is_pair and not Path(ref).exists() else None
+
+
+def _adapter_source(ref: str, adapter: str, base: str) -> Source:
+    """An adapter of the hub, applied to its base in a folder of the cache."""
+    of_base = _hub_source(base)
+    found = hub.repository(adapter)
+    _refuse_without_safetensors(adapter, [file.name for file in found.files])
+    model_id = f"{found.repo}@{found.sha}+{of_base.model_id}"
+    name = hashlib.sha256(model_id.encode()).hexdigest()
+    folder = adapters.merge(
+        ref, hub.fetch(adapter, found.sha), of_base.folder, hub.merged_dir() / name
+    )
+    weights = _check_folder(ref, folder)
+    return Source(
+        ref=ref,
+        kind="hub",
+        label=found.repo,
+        model_id=model_id,
+        folder=folder,
+        n_bytes=sum(file.stat().st_size for file in weights),
+    )
 
 
 def _zoo_source(ref: str) -> Source:
@@ -277,6 +311,9 @@ class Size:
 
 def size_of(ref: str) -> Size:
     """Parameters and bytes still to fetch; a hub model is asked for, not downloaded."""
+    if (pair := adapted(ref)) is not None:
+        own, base = (_hub_size(one) for one in pair)
+        return Size(base.n_params, own.download_bytes + base.download_bytes)
     if is_hub(ref):
         return _hub_size(ref)
     source = find(ref)
@@ -289,7 +326,7 @@ def is_hub(ref: str) -> bool:
     """Whether a reference can only mean a repository of the hub."""
     path = Path(ref).expanduser()
     is_local = ref.startswith(ZOO_PREFIX) or path.suffix == ".gguf" or path.exists()
-    return not is_local and hub.match(ref) is not None
+    return not is_local and (hub.match(ref) is not None or adapted(ref) is not None)
 
 
 def _hub_size(ref: str) -> Size:

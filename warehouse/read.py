@@ -83,6 +83,7 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
 }
 _SHOW_VERDICTS = ("triangle", "cross_layer", "claim")
 _RUN_MARTS = ("run", "run_unit")
+_NIGHT_MARTS = ("night", "night_model")
 
 
 class _Readers:
@@ -173,6 +174,13 @@ def newest(name: str, location: Location | None = None) -> datetime | None:
             "(select max(ended_at) from attempt_end)) as changed_at"
         )
         values: list[object] = []
+    elif name in _NIGHT_MARTS:
+        sql = (
+            "select greatest((select max(noted_at) from hub_state), "
+            "(select max(started_at) from night), (select max(ended_at) from night_end), "
+            "(select max(judged_at) from verdict)) as changed_at where exists (from night)"
+        )
+        values = []
     elif name in _METHODS_SEEN:
         sql = (
             "with completed as (select max(committed_at) as done_at from stg_measurement "

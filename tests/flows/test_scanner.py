@@ -14,7 +14,6 @@ from tests.fake_hub import START, FakeHub, sha_of
 from warehouse import checks
 from warehouse.lake import Lake
 
-
 pytestmark = pytest.mark.slow  # each opens a lake of its own
 
 
