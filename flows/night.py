@@ -58,7 +58,7 @@ def opened(watchlist: Watchlist) -> Generator[int]:
 def newest() -> int | None:
     """The number of the newest night; None before the first."""
     with Lake.open() as lake:
-        return lake.query("select max(night) as n from night")["n"].item()
+        return lake.query("select max(night) as n from hub_scan")["n"].item()
 
 
 def planned(watchlist: Watchlist, night: int, device: str) -> Plan:

@@ -42,13 +42,15 @@ def run(path: Path, again: Sequence[str] = ()) -> int:
 
     command.run_flow(whole, device, say)
     with Lake.open() as lake:
-        (outcome,) = lake.query("select outcome from night_end order by night desc limit 1").row(0)
+        (outcome,) = lake.query("select outcome from hub_scan_end order by night desc limit 1").row(
+            0
+        )
     return 1 if sum(failures) or outcome != "done" else 0
 
 
 def _queue_again(repos: Sequence[str]) -> None:
     with Lake.open() as lake:
-        newest = lake.query("select coalesce(max(night), 1) as n from night")["n"].item()
+        newest = lake.query("select coalesce(max(night), 1) as n from hub_scan")["n"].item()
         for repo in scanner.queue_again(lake, repos, int(newest)):
             say(f"{repo}: queued again")
 

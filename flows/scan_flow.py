@@ -13,7 +13,6 @@ from flows.scan import say, tell_finds
 from flows.scanner import Scanner
 from flows.targets import Target
 from flows.watchlist import Watchlist
-from measure.errors import BadInput
 from warehouse.lake import Lake
 
 OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
@@ -43,9 +42,10 @@ def _measured(target: Target, chosen: Watchlist) -> dict[str, str]:
 
 
 @flow(name="scan", persist_result=False)
-def scan_hub(path: str | None = None) -> int:
-    """Find what is new and print the plan; the number of the night."""
-    chosen = _watchlist(path)
+def scan_hub(path: str | None = None) -> int | None:
+    """Find what is new; the number of the night, None without a watchlist."""
+    if (chosen := _watchlist(path)) is None:
+        return None
     with night.one_at_a_time(say), night.opened(chosen) as number:
         troubles = find(chosen, number)
         with Lake.open() as lake:
@@ -57,8 +57,9 @@ def scan_hub(path: str | None = None) -> int:
 @flow(name="measure-queue", persist_result=False)
 def measure_queue(path: str | None = None) -> dict[str, str]:
     """Measure what is queued, within what is left of the newest night; states by repository."""
-    chosen = _watchlist(path)
     states: dict[str, str] = {}
+    if (chosen := _watchlist(path)) is None:
+        return states
     with night.one_at_a_time(say):
         if (number := night.newest()) is None:
             return states
@@ -76,7 +77,7 @@ def measure_queue(path: str | None = None) -> dict[str, str]:
 def report_night(path: str | None = None) -> str:
     """Send the alerts that are due, and keep the newest night's report as an artifact."""
     chosen = _watchlist(path)
-    if (number := night.newest()) is None:
+    if chosen is None or (number := night.newest()) is None:
         return ""
     with Lake.open() as lake:
         failures = alerts.send(lake, chosen, number)
@@ -97,11 +98,9 @@ def whole_night(path: str | None = None) -> int:
     return sum(state == "failed" for state in states.values())
 
 
-def _watchlist(path: str | None) -> Watchlist:
-    chosen = Path(path) if path else watchlist.default_path()
-    if not chosen.exists():
-        raise BadInput(
-            f"no watchlist at {str(chosen)!r}: write one (the README has an example), or give "
-            "another path"
-        )
-    return watchlist.load(chosen)
+def _watchlist(path: str | None) -> Watchlist | None:
+    """The watchlist of a file; of a schedule, which names none, the one in the home if any."""
+    if path is None and not watchlist.default_path().exists():
+        say(f"no watchlist at {str(watchlist.default_path())!r}: there is nothing to scan")
+        return None
+    return watchlist.load(Path(path) if path else watchlist.default_path())

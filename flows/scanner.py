@@ -256,20 +256,22 @@ def change_state(
 def open_night(lake: Lake, watchlist: Watchlist, host: str, code_version: str) -> int:
     """Number a scan; no two have the same number."""
     while True:
-        number = int(lake.query("select coalesce(max(night), 0) + 1 as n from night")["n"].item())
+        number = int(
+            lake.query("select coalesce(max(night), 0) + 1 as n from hub_scan")["n"].item()
+        )
         row = {
             "night": number, "watchlist_sha256": watchlist.sha256,
             "byte_budget": watchlist.byte_budget, "host": host, "code_version": code_version,
             "started_at": datetime.now(UTC),
         }  # fmt: skip
-        if lake.add_rows("night", [row]):
+        if lake.add_rows("hub_scan", [row]):
             return number
 
 
 def end_night(lake: Lake, night: int, outcome: str, reason: str | None) -> None:
     """Say how a scan ended, once."""
     row = {"night": night, "outcome": outcome, "reason": reason, "ended_at": datetime.now(UTC)}
-    lake.add_rows("night_end", [row])
+    lake.add_rows("hub_scan_end", [row])
 
 
 def ledger(lake: Lake) -> pl.DataFrame:

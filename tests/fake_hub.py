@@ -18,6 +18,14 @@ from urllib.parse import parse_qs, unquote, urlencode, urlparse
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+class NoWaiting:
+    """In place of `time` in the client alone: elsewhere, waiting loops would spin."""
+
+    @staticmethod
+    def sleep(_: float) -> None:
+        pass
+
+
 def sha_of(text: str) -> str:
     return hashlib.sha1(text.encode()).hexdigest()
 

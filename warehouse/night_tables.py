@@ -21,8 +21,8 @@ _RELATION = text(
     values=("finetune", "quantized", "adapter", "merge"),
 )
 
-NIGHT = Table(
-    "night",
+HUB_SCAN = Table(
+    "hub_scan",
     "scan of the hub",
     ("night",),
     (
@@ -35,8 +35,8 @@ NIGHT = Table(
     ),
 )
 
-NIGHT_END = Table(
-    "night_end",
+HUB_SCAN_END = Table(
+    "hub_scan_end",
     "scan that ended and could say so; a killed one has no row",
     ("night",),
     (
@@ -147,4 +147,4 @@ ALERT = Table(
     ),
 )
 
-TABLES = (NIGHT, NIGHT_END, HUB_LISTING, HUB_MODEL, HUB_STATE, TEACHER_CLAIM, ALERT)
+TABLES = (HUB_SCAN, HUB_SCAN_END, HUB_LISTING, HUB_MODEL, HUB_STATE, TEACHER_CLAIM, ALERT)

@@ -177,8 +177,8 @@ def newest(name: str, location: Location | None = None) -> datetime | None:
     elif name in _NIGHT_MARTS:
         sql = (
             "select greatest((select max(noted_at) from hub_state), "
-            "(select max(started_at) from night), (select max(ended_at) from night_end), "
-            "(select max(judged_at) from verdict)) as changed_at where exists (from night)"
+            "(select max(started_at) from hub_scan), (select max(ended_at) from hub_scan_end), "
+            "(select max(judged_at) from verdict)) as changed_at where exists (from hub_scan)"
         )
         values = []
     elif name in _METHODS_SEEN:

@@ -1,4 +1,4 @@
-"""A whole night through Prefect, from the hub's listing to the marts, with the zoo on a fake hub."""
+"""A whole night through Prefect, from listing to marts, with the zoo on a fake hub."""
 
 import json
 import shutil
@@ -70,7 +70,6 @@ def night(tmp_path_factory):
             patch.delenv(name, raising=False)
         patch.setenv("HF_ENDPOINT", hub.url)
         patch.setattr("flows.cli._take_records", lambda: None)
-        patch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
         fill(hub)
         hub.add(
             ADAPTER, write_adapter(root / "lora"), tags=(f"base_model:adapter:{BASE}",),

@@ -10,7 +10,7 @@ from hub_of_zoo import BASE, DIRECT, DISTILLED, fill, watch, write_watchlist
 from flows import cli, night_plan, scanner
 from flows.scanner import Scanner, open_night
 from measure import hub as model_hub
-from tests.fake_hub import START, FakeHub, sha_of
+from tests.fake_hub import START, FakeHub, NoWaiting, sha_of
 from warehouse import checks
 from warehouse.lake import Lake
 
@@ -22,7 +22,7 @@ def hub(tmp_path, monkeypatch):
     """The client in this process, waiting for nothing."""
     made = FakeHub()
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
+    monkeypatch.setattr("huggingface_hub.utils._http.time", NoWaiting)
     with made.serve():
         monkeypatch.setenv("HF_ENDPOINT", made.url)
         yield made
@@ -273,7 +273,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(hub, home, tmp_path, capsy
     assert "tonight: 2 to measure" in said and "forward passes" in said
     with Lake.open() as lake:
         assert scanner.ledger(lake).is_empty()
-        assert lake.query("select count(*) as n from night")["n"].item() == 0
+        assert lake.query("select count(*) as n from hub_scan")["n"].item() == 0
     assert not hub.paths(".safetensors")
 
 

@@ -1,4 +1,4 @@
-"""Adapters applied to their base: by hand, against peft's own merge, and one that changes nothing."""
+"""Adapters applied to their base: by hand, as peft merges them, and one that changes nothing."""
 
 import json
 

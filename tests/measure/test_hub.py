@@ -9,7 +9,7 @@ from measure import hub as model_hub
 from measure import sources
 from measure.errors import BadInput
 from measure.hashing import git_blob_sha1
-from tests.fake_hub import START, FakeHub, sha_of
+from tests.fake_hub import START, FakeHub, NoWaiting, sha_of
 
 MAIN, V1 = sha_of("org/tiny 1"), sha_of("org/tiny 0")
 
@@ -48,7 +48,7 @@ def here(fake, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", fake.url)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
+    monkeypatch.setattr("huggingface_hub.utils._http.time", NoWaiting)
     return fake
 
 

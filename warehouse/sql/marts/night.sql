@@ -50,13 +50,13 @@ told as (
 )
 
 select
-    night.night,
-    night.started_at,
-    night_end.ended_at,
-    night_end.outcome,
-    night_end.reason,
-    night.host,
-    night.byte_budget,
+    hub_scan.night,
+    hub_scan.started_at,
+    hub_scan_end.ended_at,
+    hub_scan_end.outcome,
+    hub_scan_end.reason,
+    hub_scan.host,
+    hub_scan.byte_budget,
     coalesce(listed.n_bases, 0) as n_bases,
     coalesce(listed.n_listed, 0) as n_listed,
     coalesce(found.n_new, 0) as n_new,
@@ -65,9 +65,9 @@ select
     coalesce(brought.n_failed, 0) as n_failed,
     coalesce(brought.downloaded_bytes, 0) as downloaded_bytes,
     coalesce(told.n_alerts, 0) as n_alerts
-from night
-left join night_end on night.night = night_end.night
-left join listed on night.night = listed.night
-left join found on night.night = found.night
-left join brought on night.night = brought.night
-left join told on night.night = told.night
+from hub_scan
+left join hub_scan_end on hub_scan.night = hub_scan_end.night
+left join listed on hub_scan.night = listed.night
+left join found on hub_scan.night = found.night
+left join brought on hub_scan.night = brought.night
+left join told on hub_scan.night = told.night

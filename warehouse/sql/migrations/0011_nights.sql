@@ -1,5 +1,5 @@
 -- Nightly scans: what was found on the hub, in which state it is, what is claimed of it.
-create table night (
+create table hub_scan (
     night integer not null,
     watchlist_sha256 varchar not null,
     byte_budget bigint not null,
@@ -8,7 +8,7 @@ create table night (
     started_at timestamp with time zone not null
 );
 
-create table night_end (
+create table hub_scan_end (
     night integer not null,
     outcome varchar not null,
     reason varchar,
