@@ -37,6 +37,7 @@ class Choice(BaseModel):
     dtype: str = "float32"
     device: str | None = None  # None: the first GPU, else the CPU
     batch_size: int = 20
+    methods: tuple[run.Method, ...] = run.METHODS
 
     def settings(self, device: str) -> run.Settings:
         """The same with the prompt sets loaded."""
@@ -49,4 +50,5 @@ class Choice(BaseModel):
             dtype=self.dtype,
             device_kind=device.split(":")[0],
             batch_size=self.batch_size,
+            methods=self.methods,
         )

@@ -38,7 +38,7 @@ class Estimate:
         download = f"{self.download_bytes / 1e6:,.0f} MB" if self.download_bytes else "nothing"
         return (
             f"to measure, if none of it is in the lake: {self.n_models} models, "
-            f"{self.n_prompts:,} prompts; about {_duration(self.seconds)} and "
+            f"{self.n_prompts:,} prompts; about {duration(self.seconds)} and "
             f"{self.memory_bytes / 1e9:.1f} GB of memory on {self.device}; to download: {download}"
         )
 
@@ -57,18 +57,31 @@ def of(targets: Sequence[Target], choice: Choice) -> Estimate:
             continue
         download += size.download_bytes
         largest = max(largest, size.n_params)
-        jobs = run.own_jobs("", settings)
-        jobs += [run.template_job("", settings, {}) for _ in bases_read_by(ref, targets)]
-        for job in jobs:
-            tokens = job.n_passes * TOKENS_PER_PASS[job.measurement.method]
-            n_prompts += job.n_passes
-            seconds += 2 * size.n_params * tokens / flops_per_s
-        seconds += LOAD_S + size.n_params * READ_S_PER_PARAM
+        n_bases = len(list(bases_read_by(ref, targets)))
         n_pairs = sum(target.model == ref and target.base is not None for target in targets)
-        seconds += n_pairs * size.n_params * LINEAGE_S_PER_PARAM
+        passes, of_model_s = of_model(size.n_params, settings, n_bases, n_pairs, flops_per_s)
+        n_prompts += passes
+        seconds += of_model_s
     element = torch.empty((), dtype=models.DTYPES.get(choice.dtype, torch.float32)).element_size()
     memory = OVERHEAD_BYTES + largest * (element + 4)  # the head is kept in fp32 beside it
     return Estimate(len(order), n_prompts, seconds, memory, download, device)
+
+
+def of_model(
+    n_params: int, settings: run.Settings, n_bases: int, n_pairs: int, flops_per_s: float
+) -> tuple[int, float]:
+    """Forward passes of one model and the seconds they take, its files read among them.
+
+    It is scored on the texts of `n_bases` models and its weights compared with those of `n_pairs`.
+    """
+    jobs = run.own_jobs("", settings)
+    if "template" in settings.methods:
+        jobs += [run.template_job("", settings, {}) for _ in range(n_bases)]
+    seconds = LOAD_S + n_params * (READ_S_PER_PARAM + n_pairs * LINEAGE_S_PER_PARAM)
+    for job in jobs:
+        tokens = job.n_passes * TOKENS_PER_PASS[job.measurement.method]
+        seconds += 2 * n_params * tokens / flops_per_s
+    return sum(job.n_passes for job in jobs), seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +103,7 @@ class SampledEstimate:
         return (
             f"to do, if none of it is in the lake: {self.n_sampled:,} completions of at most "
             f"{self.max_new_tokens:,} tokens, {self.n_scored:,} scored by {self.n_readers} models; "
-            f"at most {_duration(self.seconds)} and {self.memory_bytes / 1e9:.1f} GB of memory on "
+            f"at most {duration(self.seconds)} and {self.memory_bytes / 1e9:.1f} GB of memory on "
             f"{self.device}; to download: {download}"
         )
 
@@ -144,7 +157,7 @@ class StabilityEstimate:
         return (
             f"to measure, if none of it is in the lake: {self.n_rollouts:,} completions of at most "
             f"{self.max_new_tokens:,} tokens of {self.n_models} models, each read once more; at "
-            f"most {_duration(self.seconds)} and {self.memory_bytes / 1e9:.1f} GB of memory on "
+            f"most {duration(self.seconds)} and {self.memory_bytes / 1e9:.1f} GB of memory on "
             f"{self.device}"
         )
 
@@ -194,7 +207,8 @@ def matmul_flops_per_s(device: str) -> float:
     return 2 * 2 * 1024**3 / (time.perf_counter() - began)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time as a person says it: 40 s, 12 min, 3.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,5 +1,7 @@
 """`python -m flows.serving`: the process that runs scheduled and requested flows."""
 
+from typing import Any
+
 from flows import environment
 
 environment.prepare()
@@ -7,19 +9,35 @@ environment.prepare()
 from prefect import serve  # noqa: E402  Prefect reads the settings when it is imported
 
 from flows.measuring import measure_targets  # noqa: E402
+from flows.scan_flow import measure_queue, report_night, scan_hub  # noqa: E402
 from flows.upkeep import upkeep  # noqa: E402
 
-NIGHTLY = "30 3 * * *"  # local time
+# Local time. The queue is looked at every hour of the night, so that one that was killed goes on;
+# what is measured already costs it a query.
+SCHEDULES = {
+    "scan": "0 1 * * *",
+    "measure-queue": "30 1-6 * * *",
+    "upkeep": "0 7 * * *",
+    "report": "30 7 * * *",
+}
+
+
+def deployments() -> list[Any]:
+    """All that a home serves: `measure` on request, the rest by the clock."""
+    nightly = {"scan": scan_hub, "measure-queue": measure_queue, "upkeep": upkeep,
+               "report": report_night}  # fmt: skip
+    return [
+        measure_targets.to_deployment(name="on-request"),
+        *(
+            flow.to_deployment(name="nightly", cron=SCHEDULES[name])
+            for name, flow in nightly.items()
+        ),
+    ]
 
 
 def main() -> None:
-    """Serve `measure`, for whoever asks the server for it, and the nightly upkeep."""
-    # Outside an event loop Prefect returns the deployments themselves.
-    serve(
-        measure_targets.to_deployment(name="on-request"),  # pyright: ignore[reportArgumentType]
-        upkeep.to_deployment(name="nightly", cron=NIGHTLY),  # pyright: ignore[reportArgumentType]
-        limit=1,  # measuring holds the device; a second one would only wait for it
-    )
+    """Serve them; measuring holds the device, so a second one would only wait for it."""
+    serve(*deployments(), limit=1)
 
 
 if __name__ == "__main__":

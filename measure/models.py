@@ -29,11 +29,11 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from measure import gguf_header
+from measure import candidates, gguf_header
 from measure.errors import BadInput, OutOfMemory
 from measure.records import ModelCard
 from measure.request import sha256_of
-from measure.sources import FAMILIES, Source, safetensors_header
+from measure.sources import FAMILIES, Source, read_config, safetensors_header
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
     from jaxtyping import Bool, Float, Int
@@ -547,7 +547,9 @@ def _weight_dtype(source: Source) -> str:
         for file in source.folder.glob("*.safetensors")
         for entry in safetensors_header(file).values()
     ]
-    return max(set(found), key=found.count)
+    most = max(set(found), key=found.count)
+    quantised = candidates.quantisation_of(read_config(source.ref, source.folder))
+    return most if quantised is None else f"{most} {quantised}"
 
 
 def refuse_unlike_base(source: Source, base: Source, texts: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Self, cast
+from typing import Literal, Self, cast
 
 from measure import fisher, functional, rollouts, sentence_scores, structural
 from measure.errors import OutOfMemory
@@ -128,6 +128,10 @@ class UnitResult:
         return rows_by_table(self.records)
 
 
+Method = Literal["structural", "template", "fisher"]
+METHODS: tuple[Method, ...] = ("structural", "template", "fisher")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a user can choose for the measurements of a model."""
@@ -140,6 +144,7 @@ class Settings:
     dtype: str = "float32"
     device_kind: str = "cpu"
     batch_size: int = 20
+    methods: tuple[Method, ...] = METHODS
 
 
 def own_jobs(model_id: str, settings: Settings) -> list[PromptJob]:
@@ -160,11 +165,12 @@ def own_jobs(model_id: str, settings: Settings) -> list[PromptJob]:
         device_kind=settings.device_kind,
         batch_size=settings.batch_size,
     )
-    return [
+    jobs = [
         PromptJob(tau, settings.bank),
         template_job(model_id, settings),
         PromptJob(curvature, settings.bank),
     ]
+    return [job for job in jobs if job.measurement.method in settings.methods]
 
 
 def template_job(

@@ -7,28 +7,20 @@ model.
 
 import hashlib
 import json
-import re
 import struct
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from measure import zoo
+from measure import adapters, hub, zoo
 from measure.errors import BadInput
+from measure.hashing import file_sha256
 from measure.records import SourceKind
-
-if TYPE_CHECKING:
-    from huggingface_hub import ModelInfo
 
 # Files that make a model what it is; the hash of a local model runs over those that exist.
 IDENTITY_PATTERNS = ("*.safetensors", "*.json", "*.model", "merges.txt", "*.gguf")
 PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
-# What a download may bring: weights, configuration, tokenizer. Never code, never pickle.
-DOWNLOAD_PATTERNS = ["*.safetensors", "*.json", "merges.txt"]
-HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
 ZOO_PREFIX = "zoo:"
 
 MASKED = frozenset({"BertForMaskedLM", "DistilBertForMaskedLM"})
@@ -79,11 +71,13 @@ def _find(ref: str) -> Source:
     if ref.startswith(ZOO_PREFIX):
         return _zoo_source(ref)
     path = Path(ref).expanduser()
+    if (pair := adapted(ref)) is not None:
+        return _adapter_source(ref, *pair)
     if path.suffix == ".gguf":
         return _gguf_source(ref, path)
     if path.is_dir():
         return _folder_source(ref, path, kind="local", label=path.resolve().name)
-    if (match := _hub_match(ref)) is None and ("/" in ref or ref.startswith((".", "~"))):
+    if (match := hub.match(ref)) is None and ("/" in ref or ref.startswith((".", "~"))):
         raise BadInput(
             f"model {ref!r} is no folder on this machine: give a folder with config.json and "
             "safetensors, a .gguf file, `zoo:NAME`, or a hub id such as `org/name@revision`"
@@ -98,20 +92,41 @@ def _find(ref: str) -> Source:
 
 def model_id_of(ref: str, *, may_be_masked: bool = False) -> str:
     """The id a model has, without downloading it: of a hub model only the commit is asked for."""
+    if (pair := adapted(ref)) is not None:
+        return "+".join(model_id_of(one) for one in pair)
     if not is_hub(ref):
         return find(ref, may_be_masked=may_be_masked).model_id
-    info = _hub_info(ref)
-    return f"{_hub_repo(ref)[0]}@{info.sha}"
+    repo, revision = hub.split(ref)
+    # A whole commit is the id already; whether the hub still has it is seen when files are fetched.
+    return ref if hub.is_commit(revision) else f"{repo}@{hub.commit_of(ref)}"
 
 
-def _hub_match(ref: str) -> re.Match[str] | None:
-    return None if ".." in ref else HUB_ID.fullmatch(ref)
+def adapted(ref: str) -> tuple[str, str] | None:
+    """Adapter and base of a reference such as `org/adapter@commit+org/base@commit`, else None."""
+    adapter, plus, base = ref.partition("+")
+    is_pair = bool(plus) and hub.match(adapter) is not None and hub.match(base) is not None
+    return (adapter, base) if is_pair and not Path(ref).exists() else None
 
 
-def _hub_repo(ref: str) -> tuple[str, str | None]:
-    match = _hub_match(ref)
-    assert match is not None, ref
-    return match["repo"], match["revision"]
+def _adapter_source(ref: str, adapter: str, base: str) -> Source:
+    """An adapter of the hub, applied to its base in a folder of the cache."""
+    of_base = _hub_source(base)
+    found = hub.repository(adapter)
+    _refuse_without_safetensors(adapter, [file.name for file in found.files])
+    model_id = f"{found.repo}@{found.sha}+{of_base.model_id}"
+    name = hashlib.sha256(model_id.encode()).hexdigest()
+    folder = adapters.merge(
+        ref, hub.fetch(adapter, found.sha), of_base.folder, hub.merged_dir() / name
+    )
+    weights = _check_folder(ref, folder)
+    return Source(
+        ref=ref,
+        kind="hub",
+        label=found.repo,
+        model_id=model_id,
+        folder=folder,
+        n_bytes=sum(file.stat().st_size for file in weights),
+    )
 
 
 def _zoo_source(ref: str) -> Source:
@@ -163,76 +178,21 @@ def _folder_source(ref: str, folder: Path, *, kind: SourceKind, label: str) -> S
     )
 
 
-def _hub_info(ref: str, *, with_sizes: bool = False) -> "ModelInfo":
-    """What the hub says of a model at its revision: commit, file names, sizes if asked for."""
-    from huggingface_hub import HfApi
-
-    repo, revision = _hub_repo(ref)
-    with _hub_errors_named(ref):
-        return HfApi().model_info(repo, revision=revision, files_metadata=with_sizes)
-
-
 def _hub_source(ref: str) -> Source:
     """Resolve the revision to a commit once, and keep the commit: a branch moves."""
-    from huggingface_hub import snapshot_download
-
-    repo, info = _hub_repo(ref)[0], _hub_info(ref)
-    _refuse_without_safetensors(ref, [sibling.rfilename for sibling in info.siblings or []])
-    with _hub_errors_named(ref):
-        folder = snapshot_download(repo, revision=info.sha, allow_patterns=DOWNLOAD_PATTERNS)
-    weights = _check_folder(ref, Path(folder))
+    found = hub.repository(ref)
+    _refuse_without_safetensors(ref, [file.name for file in found.files])
+    folder = hub.fetch(ref, found.sha)
+    weights = _check_folder(ref, folder)
     return Source(
         ref=ref,
         kind="hub",
-        label=repo,
-        model_id=f"{repo}@{info.sha}",
-        folder=Path(folder),
+        label=found.repo,
+        model_id=f"{found.repo}@{found.sha}",
+        folder=folder,
         n_bytes=sum(file.stat().st_size for file in weights),
-        is_masked=_is_masked(read_config(ref, Path(folder))),
+        is_masked=_is_masked(read_config(ref, folder)),
     )
-
-
-@contextmanager
-def _hub_errors_named(ref: str) -> Generator[None]:
-    """Turn what the hub's client raises into BadInput (final) or ConnectionError (transient)."""
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    try:
-        yield
-    except GatedRepoError as error:
-        raise BadInput(
-            f"hub model {ref!r} is gated: accept its terms on the hub and set HF_TOKEN"
-        ) from error
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise BadInput(
-            f"hub model {ref!r} does not exist at that name and revision, or is private: "
-            "check the spelling, or set HF_TOKEN"
-        ) from error
-    except HFValidationError as error:
-        raise BadInput(f"model {ref!r} is no valid hub id: give `org/name@revision`") from error
-    except HfHubHTTPError as error:
-        raise ConnectionError(
-            f"the model hub answered {error.response.status_code} for {ref!r}: try later"
-        ) from error
-    except Exception as error:
-        # The client's transport is httpx or its successor, by version; their errors share a name.
-        kinds = {kind.__name__ for kind in type(error).__mro__}
-        if isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled) or (
-            "TransportError" in kinds
-        ):
-            raise ConnectionError(
-                f"the model hub cannot be reached for {ref!r} ({type(error).__name__}): "
-                "check the network, or give a folder"
-            ) from error
-        raise
 
 
 def _check_folder(ref: str, folder: Path) -> list[Path]:
@@ -382,6 +342,9 @@ class Size:
 
 def size_of(ref: str) -> Size:
     """Parameters and bytes still to fetch; a hub model is asked for, not downloaded."""
+    if (pair := adapted(ref)) is not None:
+        own, base = (_hub_size(one) for one in pair)
+        return Size(base.n_params, own.download_bytes + base.download_bytes)
     if is_hub(ref):
         return _hub_size(ref)
     source = _find(ref)
@@ -394,15 +357,13 @@ def is_hub(ref: str) -> bool:
     """Whether a reference can only mean a repository of the hub."""
     path = Path(ref).expanduser()
     is_local = ref.startswith(ZOO_PREFIX) or path.suffix == ".gguf" or path.exists()
-    return not is_local and _hub_match(ref) is not None
+    return not is_local and (hub.match(ref) is not None or adapted(ref) is not None)
 
 
 def _hub_size(ref: str) -> Size:
-    info = _hub_info(ref, with_sizes=True)
-    weights = [s for s in info.siblings or [] if s.rfilename.endswith(".safetensors")]
-    n_bytes = sum(sibling.size or 0 for sibling in weights)
-    n_params = info.safetensors.total if info.safetensors else n_bytes // 2
-    return Size(n_params, n_bytes)
+    found = hub.repository(ref)
+    n_bytes = sum(file.size for file in found.files if file.name.endswith(".safetensors"))
+    return Size(found.n_params or n_bytes // 2, n_bytes)
 
 
 def _count_parameters(source: Source) -> int:
@@ -420,18 +381,6 @@ def _is_part_of_model(file: Path) -> bool:
     return file.suffix != ".json" or file.name.startswith(
         ("config", "generation_config", "tokenizer", "vocab", "special_tokens", "added_tokens")
     )
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256, hex, of a file's bytes; read again only when the file has changed."""
-    found = path.stat()
-    return _file_sha256(path, found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-@lru_cache(maxsize=1024)
-def _file_sha256(path: Path, *_state: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(files: list[Path]) -> str:

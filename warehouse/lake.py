@@ -151,6 +151,17 @@ class Lake:
             "verdict", verdicts, "judged_at", " and ".join([*same, is_newest, *answer])
         )
 
+    def add_rows(self, name: str, rows: Iterable[Row]) -> int:
+        """Add rows of a table that is no record, but those whose key is there; how many are new.
+
+        Of several writers of the same key the first alone gets 1: who numbers a row can tell.
+        """
+        table = TABLES[name]
+        is_known = " and ".join(f"old.{one} = new.{one}" for one in table.key)
+        incoming = to_arrow(table, rows)
+        with self._transaction(f"add to {name}"):
+            return self._insert_new(name, incoming, f"{name} as old where {is_known}")
+
     def plan(self, measurement: Row, models: Mapping[str, str]) -> bool:
         """Plan a measurement of these models by role; False when it is planned already.
 

@@ -106,6 +106,7 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
 }
 _SHOW_VERDICTS = ("triangle", "triangle_verdict", "cross_layer", "claim")
 _RUN_MARTS = ("run", "run_unit", "holding", "pair")  # of any method
+_NIGHT_MARTS = ("night", "night_model")
 
 
 class _Readers:
@@ -220,6 +221,13 @@ def newest(name: str, location: Location | None = None) -> datetime | None:
             "(select max(registered_at) from organism)) as changed_at"
         )
         values: list[object] = []
+    elif name in _NIGHT_MARTS:
+        sql = (
+            "select greatest((select max(noted_at) from hub_state), "
+            "(select max(started_at) from hub_scan), (select max(ended_at) from hub_scan_end), "
+            "(select max(judged_at) from verdict)) as changed_at where exists (from hub_scan)"
+        )
+        values = []
     elif name in _METHODS_SEEN:
         sql = (
             "with completed as (select max(committed_at) as done_at from stg_measurement "
