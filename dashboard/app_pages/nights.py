@@ -83,7 +83,7 @@ def _all(nights: pl.DataFrame, models: pl.DataFrame) -> str:
     measured = models.filter(pl.col("state") == "measured").height
     return (
         f"**{count(nights.height, 'night')}**, {count(models.height, 'derivative')} found, "
-        f"{measured} measured; the newest scan began {ago(nights['started_at'].max())}."
+        f"{measured} measured; the newest scan began {ago(nights.select(pl.col('started_at').max()).item())}."
     )
 
 
