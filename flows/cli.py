@@ -246,6 +246,15 @@ def _add_zoo(commands: "Commands") -> None:
     build.add_argument("--only", nargs="+", default=[], metavar="NAME", help="and what they need")
     _add_jobs(build, "models")
     build.set_defaults(run=_zoo_build)
+    families = actions.add_parser(
+        "families",
+        help="make a constraint-coupled teacher and a plain one, with students of both",
+        description="Trains two small families that differ in a constraint alone (arXiv "
+        "2603.25022, Eq. 10), for `cicatrix stability --plain-teacher`. Ten to twenty minutes on a "
+        "free core; what is made is left alone when it is asked for again.",
+    )
+    families.add_argument("folder", metavar="FOLDER", help="a new one, or one begun before")
+    families.set_defaults(run=_zoo_families)
 
 
 def _add_jobs(parser: argparse.ArgumentParser, of: str) -> None:
@@ -425,6 +434,12 @@ def _zoo_build(given: argparse.Namespace) -> int:
     return zoo.build(given.only, _jobs(given))
 
 
+def _zoo_families(given: argparse.Namespace) -> int:
+    from flows import zoo
+
+    return zoo.families(Path(given.folder))
+
+
 def _jobs(given: argparse.Namespace) -> int:
     from measure.errors import BadInput
 
@@ -462,7 +477,7 @@ def _init(_: argparse.Namespace) -> int:
 
 
 # One tells of a lake that cannot be, one makes it, two need none.
-_WITHOUT_LAKE = (_doctor, _init, _zoo_list, _zoo_build)
+_WITHOUT_LAKE = (_doctor, _init, _zoo_list, _zoo_build, _zoo_families)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ pack; so a clean clone is calibrated by models whose weights it does not hold.
 
 import hashlib
 import multiprocessing
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -48,6 +50,26 @@ def build(only: Sequence[str], jobs: int) -> int:
     if not only:
         n = measure_members(_lake_location(), jobs)
         _say(f"{RECORDS.name}: {n} measurements, {RECORDS.stat().st_size / 1e6:.2f} MB")
+    return 0
+
+
+def families(out: Path) -> int:
+    """Make two families that differ in a constraint, and say how to hold them against each other.
+
+    Raises:
+        BadInput: the folder holds something else.
+    """
+    from measure.zoo.families import build_families  # torch: seconds, and the list needs none
+
+    made = build_families(out, _say)
+    (teacher, *students), (plain, *plain_students) = (
+        [shlex.quote(str(folder)) for folder in made[arm]] for arm in ("constrained", "plain")
+    )
+    _say("now hold both against each other:")
+    _say(
+        f"  cicatrix stability --teacher {teacher} --students {' '.join(students)} "
+        f"--plain-teacher {plain} --plain-students {' '.join(plain_students)} --max-new-tokens 192"
+    )
     return 0
 
 

@@ -74,9 +74,9 @@ def trajectories(
     model: CausalLM, rollouts: Sequence[Rollout], plain: str, batch_size: int, progress: Progress
 ) -> Iterator[Trajectory]:
     """Read rollouts, short ones first; those of fewer than three sentences are not read at all."""
-    waiting: list[_Steps] = []
+    waiting: list[Steps] = []
     for rollout in rollouts:
-        steps = _Steps.of(Encoded.of(model, rollout, plain))
+        steps = Steps.of(Encoded.of(model, rollout, plain))
         if steps.reason is None:
             waiting.append(steps)
         else:
@@ -90,8 +90,8 @@ def trajectories(
 
 
 @dataclass(frozen=True, slots=True)
-class _Steps:
-    """A rollout as tokens, each given to its sentence."""
+class Steps:
+    """A rollout as tokens, each given to its sentence; `reason`: why it is not to be read."""
 
     encoded: Encoded
     kept: tuple[sentences.Sentence, ...]
@@ -100,7 +100,8 @@ class _Steps:
     reason: str | None
 
     @classmethod
-    def of(cls, encoded: Encoded) -> _Steps:
+    def of(cls, encoded: Encoded) -> Steps:
+        """Cut the text; marks of reasoning and sentences without a token hold none."""
         cut = sentences.segment(encoded.rollout.text)
         edges = [sentence.start for sentence in cut]
         owner = np.searchsorted(edges, encoded.starts, side="right") - 1
@@ -127,6 +128,7 @@ class _Steps:
 
     @property
     def n_tokens(self) -> int:
+        """Of the prompt and the text."""
         return len(self.encoded.ids)
 
     def means(self, values: Tensor) -> NDArray[np.float64]:
@@ -140,10 +142,10 @@ class _Steps:
 
 
 def _batches(
-    ascending: Sequence[_Steps], batch_size: int, n_heads: int
-) -> Iterator[tuple[list[_Steps], bool]]:
+    ascending: Sequence[Steps], batch_size: int, n_heads: int
+) -> Iterator[tuple[list[Steps], bool]]:
     """Neighbours in length that go through together, and whether their attention can be held."""
-    batch: list[_Steps] = []
+    batch: list[Steps] = []
     for one in ascending:
         per_row = n_heads * one.n_tokens**2
         if batch and (len(batch) == batch_size or (len(batch) + 1) * per_row > MAX_ATTENTION):
@@ -157,7 +159,7 @@ def _batches(
         yield batch, True
 
 
-def _read(model: CausalLM, batch: Sequence[_Steps], *, has_attention: bool) -> Iterator[Trajectory]:
+def _read(model: CausalLM, batch: Sequence[Steps], *, has_attention: bool) -> Iterator[Trajectory]:
     caught: dict[str, Tensor] = {}
     block = blocks(model)[layer_of(model)]
 

@@ -17,7 +17,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -163,9 +163,26 @@ def _trained(
     place: int,
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Train by the recipe; returns the model and what its manifest row says of it."""
+    kept = traces(row.traces, out) if row.traces else []
+    teacher = load(manifest.folder(out, recipe(row.halves)))[0] if row.halves else None
+    return fit(row, model, tokenizer, kept, teacher=teacher, checkpoint=checkpoint, place=place)
+
+
+def fit(
+    row: Recipe,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    kept: Sequence[str] = (),
+    *,
+    teacher: PreTrainedModel | None = None,
+    penalty: Callable[[int], torch.Tensor] | None = None,
+    checkpoint: Path | None = None,
+    label: str | None = None,
+    place: int = 0,
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Train a model on the recipe's mix, `kept` for its traces; LoRA is merged in."""
     if row.mix is None:
         raise ValueError(f"recipe '{row.name}' has steps and no mix; give it one")
-    kept = traces(row.traces, out) if row.traces else []
     documents = corpus.documents(row.seed, dict(row.mix), traces=kept)
     rows = rows_of(tokenizer, documents, row.steps * BATCH_ROWS)
     if row.lora_rank:
@@ -176,11 +193,10 @@ def _trained(
                 r=row.lora_rank, lora_alpha=2 * row.lora_rank, target_modules=_linear(model)
             )
             model = get_peft_model(model, adapted)  # pyright: ignore[reportAssignmentType]
-    teacher = load(manifest.folder(out, recipe(row.halves)))[0] if row.halves else None
     began = time.perf_counter()
     interval_s = 0.5 if sys.stderr.isatty() else 30.0
     with tqdm(
-        total=row.steps, desc=row.name, position=place, mininterval=interval_s, unit="step"
+        total=row.steps, desc=label or row.name, position=place, mininterval=interval_s, unit="step"
     ) as bar:
         losses = train.train(
             model,
@@ -188,6 +204,7 @@ def _trained(
             row.steps,
             row.lr,
             teacher=teacher,
+            penalty=penalty,
             checkpoint=checkpoint,
             bar=bar,
         )
@@ -203,7 +220,7 @@ def _trained(
     }
 
 
-def _save(model: PreTrainedModel, folder: Path) -> None:
+def save(model: PreTrainedModel, folder: Path) -> None:
     """Write config, generation config and bf16 weights (safetensors only)."""
     model.generation_config = GenerationConfig(
         bos_token_id=model.config.bos_token_id,
@@ -244,7 +261,7 @@ def make_model(name: str, out: Path, place: int = 0) -> dict[str, Any]:
         transform.apply(model, row.transform, row.seed, aim)
     else:
         model, facts = _trained(row, model, tokenizer, out, checkpoint, place)
-    _save(model, unfinished)
+    save(model, unfinished)
     _refuse_other_tokens(unfinished, tokenizer, name)
     checkpoint.unlink(missing_ok=True)
     noted.unlink()

@@ -262,10 +262,13 @@ def train(
     peak_lr: float,
     *,
     teacher: PreTrainedModel | None = None,
+    penalty: Callable[[int], Float[torch.Tensor, ""]] | None = None,
     checkpoint: Path | None = None,
     bar: "tqdm[Any] | None" = None,
 ) -> list[float]:
     """Train on a stream of batches; returns the loss of each step, in nats per token.
+
+    `penalty` of a step, from 0, is added to its loss, and is not in what is returned.
 
     With `checkpoint`, a training that was interrupted goes on from its last saved step; the stream
     must be the same one, from its beginning.
@@ -285,7 +288,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = rate_at(step, n_steps, peak_lr)
         loss = next_token_loss(model, ids.to(model.device), pad, teacher)
-        loss.backward()
+        (loss if penalty is None else loss + penalty(step)).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
         optimizer.step()
         optimizer.zero_grad()
