@@ -37,7 +37,7 @@ TAUGHT = re.compile(
     re.IGNORECASE,
 )
 NAMED_AFTER = re.compile(
-    r"distill?ed (?:from|by)\s+`?\[?(?P<name>[\w.-]+/[\w.-]+)", re.IGNORECASE | re.ASCII
+    r"distill?ed (?:from|by)\s+`?\[?(?P<name>[\w.-]+/[\w.-]*\w)", re.IGNORECASE | re.ASCII
 )
 # What transformers needs to load weights quantised so; without it they cannot be measured here.
 LOADERS = {

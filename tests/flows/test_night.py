@@ -15,7 +15,7 @@ from measure import zoo
 from tests.fake_hub import START, FakeHub, sha_of
 from warehouse import checks, read
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ADAPTER = "people/llama-lora"
 MORE = """
 [[alert]]

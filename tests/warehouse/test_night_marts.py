@@ -3,7 +3,7 @@
 import pytest
 
 from tests.warehouse.night_rows import AT, add_nights
-from warehouse import checks, read
+from warehouse import read
 from warehouse.lake import Lake
 
 
@@ -39,7 +39,6 @@ def test_a_key_is_added_once_and_its_first_row_stays(nights):
     row = nights.query("select * from hub_scan where night = 1").to_dicts()[0]
     assert nights.add_rows("hub_scan", [row | {"host": "other"}]) == 0
     assert nights.query("select host from hub_scan where night = 1")["host"].item() == "h"
-    assert not checks.run()["duplicate_key"].height
 
 
 def test_the_marts_are_new_when_a_state_is(nights):
