@@ -15,6 +15,7 @@ pages = [
     st.Page("app_pages/triangles.py", title="Triangles", icon=":material/change_history:"),
     st.Page("app_pages/dossier.py", title="Dossier", icon=":material/folder_open:"),
     st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
+    st.Page("app_pages/lineage.py", title="Lineage", icon=":material/family_history:"),
     st.Page("app_pages/provenance.py", title="Provenance", icon=":material/format_quote:"),
     st.Page("app_pages/components.py", title="Components", icon=":material/grid_on:"),
     st.Page("app_pages/sql.py", title="SQL", icon=":material/terminal:"),
