@@ -15,6 +15,7 @@ pages = [
     st.Page("app_pages/triangles.py", title="Triangles", icon=":material/change_history:"),
     st.Page("app_pages/dossier.py", title="Dossier", icon=":material/folder_open:"),
     st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
+    st.Page("app_pages/lineage.py", title="Lineage", icon=":material/family_history:"),
     st.Page("app_pages/provenance.py", title="Provenance", icon=":material/format_quote:"),
     st.Page("app_pages/stability.py", title="Coupling", icon=":material/link_off:"),
     st.Page("app_pages/components.py", title="Components", icon=":material/grid_on:"),
@@ -24,6 +25,7 @@ pages = [
 ]
 page = st.navigation(pages, position="hidden")  # our own links stay in sight on a phone
 live.show_links(pages)
+live.choose_as_of()
 try:
     page.run()
 except LakeError as error:

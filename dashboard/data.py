@@ -1,6 +1,6 @@
 """What the pages ask of the lake, each answer kept until something newer is complete."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import polars as pl
 import streamlit as st
@@ -10,15 +10,22 @@ from warehouse.lake import Location
 
 # Their states follow the clock too: a run without a sign for long turns silent with no new row.
 _FOLLOWS_THE_CLOCK = ("run", "run_unit")
+AS_OF = "as_of"  # the control, in every address
 
 
 def mart(name: str, **equals: object) -> pl.DataFrame:
     """Rows of a mart; asked anew only when a measurement it can see was completed."""
-    location = Location.from_env()
+    location, then = Location.from_env(), as_of()
     if name in _FOLLOWS_THE_CLOCK:
-        return read.mart(name, location, **equals)
-    key = (location.catalog, location.data, tuple(sorted(equals.items())))
-    return _kept(name, key, read.newest(name, location), location, equals)
+        return read.mart(name, location, as_of=then, **equals)
+    key = (location.catalog, location.data, then, tuple(sorted(equals.items())))
+    return _kept(name, key, read.newest(name, location, as_of=then), location, equals, then)
+
+
+def as_of() -> datetime | None:
+    """The instant that every page looks back to, in UTC; None is now."""
+    chosen = st.session_state.get(AS_OF)
+    return chosen.replace(tzinfo=UTC) if isinstance(chosen, datetime) else None
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -28,8 +35,9 @@ def _kept(
     newest: datetime | None,  # noqa: ARG001 - likewise: something new is a new key
     _location: Location,
     _equals: dict[str, object],
+    _as_of: datetime | None,
 ) -> pl.DataFrame:
-    return read.mart(name, _location, **_equals)
+    return read.mart(name, _location, as_of=_as_of, **_equals)
 
 
 def of_families(frame: pl.DataFrame, families: list[str]) -> pl.DataFrame:

@@ -125,3 +125,42 @@ def _lines(drawn: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
             opacity=pl.when("is_measured").then(0.8).otherwise(0.3),
         )
     )
+
+
+def by_block(blocks: pl.DataFrame, family: str | None) -> alt.LayerChart:
+    """Cosine of each block with the base's beside its null.
+
+    `blocks` are rows of the mart `lineage_layer` of one pair, without embedding and head.
+    """
+    rows = blocks.head(MOST_MARKS // 4).with_columns(
+        cosine=said("median_cosine"),
+        null=said("median_null_cosine"),
+        matched=said("median_aligned_cosine"),
+        moved=said("median_rel_displacement"),
+    )
+    x = alt.X("layer:O", title="Block of the derivative", axis=alt.Axis(labelAngle=0))
+    y = alt.Y(
+        "median_cosine:Q", title="Cosine with the base's block",
+        scale=alt.Scale(domain=[min(0.0, *blocks["median_cosine"].drop_nulls()), 1.0]),
+    )  # fmt: skip
+    tip = tooltips(
+        N={
+            "cosine": "Cosine", "null": "Null", "matched": "After matching",
+            "moved": "Moved, parts of the base's norm",
+        },
+        Q={"layer": "Block", "base_layer": "Base's block", "n_compared": "Matrices, n"},
+    )  # fmt: skip
+    marks = alt.Chart(rows)
+    layers = alt.layer(
+        marks.mark_tick(color=GREY, thickness=3, size=22).encode(
+            x, alt.Y("median_null_cosine:Q"), tooltip=tip
+        ),
+        marks.mark_point(shape="circle", filled=False, size=150, color=GREY).encode(
+            x, alt.Y("median_aligned_cosine:Q"), tooltip=tip
+        ),
+        marks.mark_point(shape="circle", filled=True, size=90, color=colour(family)).encode(
+            x, y, tooltip=tip
+        ),
+    )
+    title = alt.Title("Block by block", subtitle=f"n = {rows.height} blocks; measured")
+    return cast(alt.LayerChart, layers).properties(height=300, width="container", title=title)

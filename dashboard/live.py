@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import altair as alt
 import streamlit as st
 
-from dashboard import charts
+from dashboard import charts, data
 from warehouse import read
 from warehouse.lake import LakeError
 
@@ -18,7 +18,7 @@ _SETTLE = timedelta(minutes=1)
 def stamp(mart: str) -> str:
     """What changes when a mart has something new, by one cheap query; take it before reading."""
     try:
-        return str(read.newest(mart))
+        return str(read.newest(mart, as_of=data.as_of()))
     except LakeError as error:  # the page itself says so; when it is mended, that is something new
         return f"error: {error}"
 
@@ -43,6 +43,23 @@ def show_links(pages: "Sequence[st.Page]") -> None:
     with st.container(horizontal=True, gap="medium"):
         for page in pages:
             st.page_link(page, width="content")
+
+
+def choose_as_of() -> None:
+    """The instant that all pages look back to, kept from page to page and in the address."""
+    then = data.as_of()
+    with st.popover(f"As of {then:%Y-%m-%d %H:%M} UTC" if then else "As of now",
+                    icon=":material/history:"):  # fmt: skip
+        st.datetime_input(
+            "As of, UTC; empty is now", value=None, key=data.AS_OF, bind="query-params",
+            step=60, max_value=datetime.now(UTC).replace(tzinfo=None) + timedelta(minutes=1),
+        )  # fmt: skip
+        st.caption(
+            "Every page but SQL then shows what was complete, declared and judged by then. Records "
+            "are only ever added, so this outlives the lake's snapshots."
+        )
+    if then is not None:
+        st.caption(f"Looking back to {then:%Y-%m-%d %H:%M} UTC; what came later is hidden.")
 
 
 def draw(chart: alt.LayerChart | alt.Chart) -> None:

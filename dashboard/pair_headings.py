@@ -196,3 +196,35 @@ def side_by_side(one: str, other: str) -> dict[str, Heading]:
             f"status{end}": Heading(f"status{pad}"),
         }
     return columns
+
+
+LINEAGES = {
+    **PAIR,
+    "weight_lineage": Heading("Weights", width=150),
+    "median_cosine": Heading("Cosine", number, "Median of blocks, with the base's"),
+    "median_null_cosine": Heading("its null", number),
+    "median_margin": Heading("Margin", number, "Above the null, after matching where needed"),
+    "median_rel_displacement": Heading("Moved", number, "In parts of the base's norm"),
+    "unchanged_frac": Heading("Equal entries", number, "Share, 0 to 1"),
+    "n_layers_related": Heading("Blocks above", "{:.0f}".format),
+    "n_layers": Heading("of", "{:.0f}".format),
+    "n_compared": Heading("Matrices, n", "{:.0f}".format),
+    "capability_lineage": Heading("Skill from", width=150),
+    "capability_lineage_reason": Heading("Why it is not known"),
+    "weight_lineage_reasons": Heading("Why, weights"),
+    "measured_at": Heading("Measured", instant),
+}
+BLOCKS = {
+    "layer": Heading("Block", "{:.0f}".format, "A dash: embedding and head"),
+    "base_layer": Heading("Base's", "{:.0f}".format),
+    "median_cosine": Heading("Cosine", number, "Median of its matrices"),
+    "median_null_cosine": Heading("its null", number),
+    "median_aligned_cosine": Heading("matched", number, "After matching neurons or heads"),
+    "median_margin": Heading("Margin", number, "Above 0: it comes from the base's"),
+    "median_rel_displacement": Heading("Moved", number, "In parts of the base's norm"),
+    "median_effective_rank": Heading("Effective rank", number, "Of the difference"),
+    "max_numerical_rank": Heading("Rank", "{:.0f}".format, "Largest of a difference; a LoRA's"),
+    "unchanged_frac": Heading("Equal entries", number, "Share, 0 to 1"),
+    "n_compared": Heading("Matrices, n", "{:.0f}".format),
+    "n_weights": Heading("of", "{:.0f}".format),
+}

@@ -9,7 +9,7 @@ import duckdb
 from warehouse import extensions
 from warehouse.location import LakeError, Location, explain
 from warehouse.locking import WriterLock, writer_lock
-from warehouse.relations import define_empty_lake, define_views, relations
+from warehouse.relations import define_as_of, define_empty_lake, define_views, relations
 
 INLINED_ROWS = 100  # appends up to this size live in the catalog until `compact`
 BUSY_TIMEOUT_MS = 10_000
@@ -20,16 +20,18 @@ def schema_version() -> int:
     return max(int(name[:4]) for name in relations("migrations"))
 
 
-def connect(location: Location, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+def connect(
+    location: Location, *, read_only: bool, as_of: datetime | None = None
+) -> duckdb.DuckDBPyConnection:
     """A connection that uses the lake, in UTC, with staging and marts as temporary views.
 
     A lake that nobody configured and that is not there yet is made when opened for writing,
-    and reads as empty.
+    and reads as empty. With `as_of` a reader sees what was known at that instant.
     """
     connection = _connection(location)
     try:
         if read_only:
-            _attach_for_reading(connection, location)
+            _attach_for_reading(connection, location, as_of)
         else:
             _attach_for_writing(connection, location, may_create=not location.is_configured)
     except BaseException:
@@ -62,7 +64,9 @@ def _connection(location: Location) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _attach_for_reading(connection: duckdb.DuckDBPyConnection, location: Location) -> None:
+def _attach_for_reading(
+    connection: duckdb.DuckDBPyConnection, location: Location, as_of: datetime | None
+) -> None:
     if not _is_there(location):
         if location.is_configured:
             raise _missing(location)
@@ -80,6 +84,8 @@ def _attach_for_reading(connection: duckdb.DuckDBPyConnection, location: Locatio
             f"the lake {location.name} is of version {version} and this code reads version "
             f"{schema_version()}; run `cicatrix init` once to migrate it"
         )
+    if as_of is not None:
+        define_as_of(connection, as_of)
     define_views(connection)
 
 

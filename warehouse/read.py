@@ -110,33 +110,43 @@ _NIGHT_MARTS = ("night", "night_model")
 
 
 class _Readers:
-    """One open reader a lake, since attaching takes far longer than a query.
+    """Open readers of one lake, since attaching takes far longer than a query.
 
-    It always sees the newest commit.
+    One always sees the newest commit; others what was known at an instant.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: dict[tuple[Location, object], duckdb.DuckDBPyConnection] = {}
+        self._open: dict[_Key, duckdb.DuckDBPyConnection] = {}
 
-    def frame(self, location: Location, sql: str, values: list[object]) -> pl.DataFrame:
+    def frame(
+        self, location: Location, sql: str, values: list[object], as_of: datetime | None
+    ) -> pl.DataFrame:
         with self._lock:
-            connection = self._connection(location)
+            connection = self._connection(location, as_of)
             try:
                 return connection.execute(sql, values).pl()
             except duckdb.Error as error:
                 self._open.clear()  # whatever broke it, the next question opens it anew
                 raise explain(location, error, "read the lake") from error
 
-    def _connection(self, location: Location) -> duckdb.DuckDBPyConnection:
-        key = (location, location.identity())
-        if key not in self._open:
-            for connection in self._open.values():
-                connection.close()
-            connection = connect(location, read_only=True)
+    def _connection(self, location: Location, as_of: datetime | None) -> duckdb.DuckDBPyConnection:
+        lake = (location, location.identity())
+        if (*lake, as_of) not in self._open:
+            past = [key for key in self._open if key[:2] == lake and key[2] is not None]
+            for key in list(self._open):
+                if key[:2] != lake or key in past[: len(past) + 1 - _MOST_PAST]:
+                    self._open.pop(key).close()
+            connection = connect(location, read_only=True, as_of=as_of)
             # What stands in for a lake that is absent, or being made just now, is not kept for it.
-            self._open = {key if _has_lake(connection) else (location, _NO_LAKE): connection}
-        return next(iter(self._open.values()))
+            if not _has_lake(connection):
+                lake = (location, _NO_LAKE)
+            self._open[(*lake, as_of)] = connection
+        return self._open[(*lake, as_of)]
+
+
+_MOST_PAST = 2  # readers of the past kept open
+_Key = tuple[Location, object, datetime | None]
 
 
 def _has_lake(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -149,14 +159,20 @@ _NO_LAKE = object()
 _readers = _Readers()
 
 
-def mart(name: str, location: Location | None = None, **equals: object) -> pl.DataFrame:
+def mart(
+    name: str,
+    location: Location | None = None,
+    *,
+    as_of: datetime | None = None,
+    **equals: object,
+) -> pl.DataFrame:
     """The rows of a mart whose columns equal what is given; None asks for null.
 
-    Without a lake there are no rows.
+    Without a lake there are no rows; with `as_of` there are those known at that instant.
     """
     if name not in relations("marts"):
         raise LakeError(f"there is no mart '{name}'; there are {', '.join(relations('marts'))}")
-    return _select(name, location, equals)
+    return _select(name, location, equals, as_of)
 
 
 def table(name: str, location: Location | None = None, **equals: object) -> pl.DataFrame:
@@ -205,7 +221,9 @@ def of_measurement(
     return _select(_OF_ANY[name], location, {"measurement_id": measurement_id})
 
 
-def newest(name: str, location: Location | None = None) -> datetime | None:
+def newest(
+    name: str, location: Location | None = None, *, as_of: datetime | None = None
+) -> datetime | None:
     """When a mart last had reason to change; None while it has nothing.
 
     That is the completion of a measurement it can see, a declared pair or lineage, or a verdict it
@@ -240,11 +258,16 @@ def newest(name: str, location: Location | None = None) -> datetime | None:
         values = [list(_METHODS_SEEN[name]), name in _SHOW_VERDICTS]
     else:
         raise LakeError(f"there is no mart '{name}'; there are {', '.join(relations('marts'))}")
-    found = _frame(sql, location, values)
+    found = _frame(sql, location, values, as_of)
     return found["changed_at"].item() if found.height else None
 
 
-def _select(name: str, location: Location | None, equals: Mapping[str, object]) -> pl.DataFrame:
+def _select(
+    name: str,
+    location: Location | None,
+    equals: Mapping[str, object],
+    as_of: datetime | None = None,
+) -> pl.DataFrame:
     where = " and ".join(f'"{column}" is not distinct from ?' for column in equals)
     known = _frame(f"from {name} limit 0", location, []).columns if equals else []
     unknown = [column for column in equals if column not in known]
@@ -253,9 +276,14 @@ def _select(name: str, location: Location | None, equals: Mapping[str, object]) 
             f"'{name}' has no column '{unknown[0]}'; its columns are {', '.join(known)}"
         )
     return _frame(
-        f"from {name}" + (f" where {where}" if where else ""), location, list(equals.values())
+        f"from {name}" + (f" where {where}" if where else ""),
+        location,
+        list(equals.values()),
+        as_of,
     )
 
 
-def _frame(sql: str, location: Location | None, values: list[object]) -> pl.DataFrame:
-    return _readers.frame(location or Location.from_env(), sql, values)
+def _frame(
+    sql: str, location: Location | None, values: list[object], as_of: datetime | None = None
+) -> pl.DataFrame:
+    return _readers.frame(location or Location.from_env(), sql, values, as_of)

@@ -6,6 +6,7 @@ A file holds one `select`; its name is the relation; its first line says what on
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Literal
 
 import duckdb
 
+from warehouse.declaring import INSTANT
 from warehouse.tables import TABLES
 
 Kind = Literal["staging", "marts", "checks", "migrations"]
@@ -80,6 +82,26 @@ def define_views(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("begin")  # one look at the catalog for all of them
     for relation in views():
         connection.execute(f"create temp view {relation.name} as {relation.query}")
+    connection.execute("commit")
+
+
+def define_as_of(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
+    """Let views that are defined afterwards see the lake as it was at an instant.
+
+    Records are append-only and count once their measurement is complete, so it is enough to hide
+    the rows of the tables that know when they came; the clock stands still. A lineage that its
+    user declared anew since is as if it was never declared.
+    """
+    instant = f"timestamptz '{as_of.astimezone(UTC).isoformat()}'"
+    connection.execute("begin")
+    connection.execute(f"create temp macro now() as {instant}")
+    for table in TABLES.values():
+        known_at = [column.name for column in table.columns if column.type == INSTANT]
+        if known_at and table.name != "schema_version":
+            connection.execute(
+                f"create temp view {table.name} as "
+                f"select * from lake.main.{table.name} where {known_at[0]} <= {instant}"
+            )
     connection.execute("commit")
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import polars as pl
 import streamlit as st
 
-from dashboard import charts, headings, live, tables
+from dashboard import charts, headings, live, retrying, tables
 from dashboard.data import mart
 from dashboard.words import ago, count, duration, escaped, instant, number, progress_of_runs
 
@@ -106,12 +106,28 @@ def stopped(run: dict[str, Any]) -> None:
             f"{instant(run['ended_at'] or run['started_at'])}"
         )
         if run["model_ref"]:
-            st.caption("Run again; what was committed is not measured twice:")
-            st.code(
-                f"cicatrix measure {shlex.quote(run['model_ref'])}",
-                language="bash",
-                wrap_lines=True,
-            )
+            _run_again(run)
+
+
+def _run_again(run: dict[str, Any]) -> None:
+    """A button where a server is up that can measure it; the command in any case."""
+    api = retrying.api_url() if retrying.can_retry(run["method"]) else None
+    if api is not None and st.button(
+        "Run again", key=f"again-{run['attempt_id']}", icon=":material/replay:",
+        help=f"Asks the Prefect server at {api}; a folder must be where that server sees it",
+    ):  # fmt: skip
+        try:
+            name = retrying.ask(api, run["model_ref"])
+            st.success(f"Asked for, as the flow run {escaped(name)}. It shows here once it begins.")
+        except retrying.RetryError as error:
+            st.error(escaped(str(error)))
+    st.caption(
+        "Or by hand: what was committed is not measured twice."
+        if api is not None
+        else "Run again; what was committed is not measured twice. While `cicatrix up` runs, a "
+        "button here asks its server."
+    )
+    st.code(f"cicatrix measure {shlex.quote(run['model_ref'])}", language="bash", wrap_lines=True)
 
 
 def _heading(run: dict[str, Any]) -> None:

@@ -64,3 +64,12 @@ def test_the_map_draws_every_model_where_its_scar_is(filled):
     assert drawn["llama-sft-direct"]["opacity"] < 1  # under its floor
     dashes = [row for row in rows if row.get("from_id") and row["kind"] == "capability"]
     assert [(row["to_x"], row["evidence"]) for row in dashes] == [(pytest.approx(420), "declared")]
+
+
+def test_every_page_looks_back_to_the_instant_of_its_address(filled, page):
+    for name in ("overview", "families"):
+        past = page(name, as_of="2020-01-01T00:00")
+        assert not past.exception and not past.dataframe
+        assert "Looking back to 2020-01-01 00:00 UTC" in said(past)
+        assert "cicatrix demo" in said(past)
+    assert "Looking back" not in said(page("families"))

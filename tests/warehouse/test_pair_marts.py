@@ -1,7 +1,10 @@
 """Marts of pairs' distances, prompt by prompt, against numbers worked out here by hand."""
 
+from datetime import timedelta
+
 import pytest
 from making import (
+    NOON,
     add_distances,
     add_unit,
     comparison,
@@ -13,6 +16,7 @@ from making import (
     winner_gap_rows,
 )
 
+from warehouse import lake as lake_module
 from warehouse import read
 
 # Floors of `distance_row`: self-baseline 0.25, sign-flip 0.125, CRP 1.
@@ -135,3 +139,28 @@ def test_the_first_block_that_differs_by_a_tenth_by_hand(lake, location):
     assert [row["is_apart"] for row in rows] == [False, True, True]
     assert [row["is_first"] for row in rows] == [False, True, False]
     assert [row["difference"] for row in rows] == pytest.approx([0.05, 0.5, -1.0])
+
+
+def test_as_of_hides_what_came_later_and_stops_the_clock(lake, location, monkeypatch):
+    def at(hour: int) -> None:
+        monkeypatch.setattr(lake_module, "_now", lambda: NOON + timedelta(hours=hour))
+
+    one, two = ({"base": "base", "derivative": name} for name in ("one", "two"))
+    at(0)
+    add_distances(lake, "d-one", one, [distance_row("derivative")])
+    lake.add_comparisons([comparison("one", "base", "base")])
+    lake.plan(measurement("half", "structural", 2), {"model": "one"})
+    at(2)
+    add_distances(lake, "d-two", two, [distance_row("derivative")])
+    later = read.mart("centroid_crp", location)["derivative_id"]
+    earlier = read.mart("centroid_crp", location, as_of=NOON + timedelta(hours=1))
+    assert sorted(later) == ["one", "two"] and earlier["derivative_id"].to_list() == ["one"]
+    assert read.mart("centroid_crp", location, as_of=NOON - timedelta(hours=1)).is_empty()
+    assert read.newest("centroid_crp", location, as_of=NOON + timedelta(hours=1)) == NOON
+    # Planned at noon it still ran five minutes later, and was silent an hour later.
+    states = (
+        read.mart("run", location, as_of=NOON + timedelta(minutes=m), measurement_id="half")
+        for m in (5, 60)
+    )
+    assert [frame["state"].item() for frame in states] == ["running", "silent"]
+    assert read.mart("centroid_crp", location).height == 2  # and now is still now
