@@ -48,7 +48,7 @@ class Activations:
         if len(manifest.shards) < 2:
             raise BadInput(
                 f"{manifest.n_tokens:,} tokens in one shard leave none to hold out: "
-                "give more text or ask for more tokens"
+                "give more text, or ask for as many tokens as there are"
             )
         return cls(folder, manifest)
 
@@ -100,7 +100,8 @@ class Activations:
         Raises:
             BadInput: no buffer holds one batch.
         """
-        if self.buffer_shards * min(s.n_tokens for s in self.training) < batch_size:
+        together = min(self.buffer_shards, len(self.training))
+        if together * min(s.n_tokens for s in self.training) < batch_size:
             raise BadInput(
                 f"{self.n_training_tokens:,} tokens are too few for batches of {batch_size:,}: "
                 "ask for more tokens or a smaller batch"
@@ -110,7 +111,7 @@ class Activations:
             for group, shards in enumerate(self._groups(seed, epoch)):
                 n_batches = sum(shard.n_tokens for shard in shards) // batch_size
                 if number + n_batches > first:
-                    rows = torch.cat([self._raw(shard) for shard in shards])
+                    rows = torch.cat([self.raw(shard) for shard in shards])
                     order = np.random.default_rng([seed, epoch, group, 1]).permutation(len(rows))
                     for i in range(max(0, first - number), n_batches):
                         drawn = torch.from_numpy(order[i * batch_size : (i + 1) * batch_size])
@@ -125,13 +126,14 @@ class Activations:
 
     def read(self, shard: Shard) -> Float[Tensor, "tokens side d_model"]:
         """Scaled activations of one shard, fp32."""
-        return self._raw(shard).float() * self.scales[:, None]
+        return self.raw(shard).float() * self.scales[:, None]
 
     def index(self, shard: Shard) -> tuple[Int[Tensor, " tokens"], Int[Tensor, " tokens"]]:
         """Token ids and window numbers of one shard."""
         with safe_open(self.folder / shard.file, framework="pt") as file:
             return file.get_tensor("tokens").long(), file.get_tensor("window").long()
 
-    def _raw(self, shard: Shard) -> Tensor:
+    def raw(self, shard: Shard) -> Tensor:
+        """One shard as it is stored, mapped into memory: read where it is touched."""
         with safe_open(self.folder / shard.file, framework="pt") as file:
             return file.get_tensor("activations")

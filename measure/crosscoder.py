@@ -48,8 +48,9 @@ class Crosscoder(nn.Module):
         self.sparsity: Sparsity = sparsity
         self.k = k
         generator = torch.Generator().manual_seed(seed)
-        rows = torch.randn((n_latents, 2, d_model), generator=generator)
-        rows = init_norm * rows / rows.norm(dim=-1, keepdim=True)
+        rows = torch.randn((n_latents, 1, d_model), generator=generator)
+        # The same in both models: only the data may tell them apart.
+        rows = (init_norm * rows / rows.norm(dim=-1, keepdim=True)).repeat(1, 2, 1)
         self.W_dec = nn.Parameter(rows)
         self.W_enc = nn.Parameter(rows.permute(1, 2, 0).contiguous())
         self.b_enc = nn.Parameter(torch.zeros(n_latents))

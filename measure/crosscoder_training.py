@@ -69,7 +69,7 @@ class Settings:
         return self.lr * min(1.0, rising, falling)
 
     def l1_weight(self, step: int) -> float:
-        """lambda of a step, from 0."""
+        """Weight of the L1 penalty at a step, from 0."""
         return self.l1_lambda * min(1.0, step / max(1.0, LAMBDA_WARMUP * self.n_steps))
 
 
@@ -93,7 +93,8 @@ def settings_for(
     is_pocket = d_model <= POCKET_WIDTH
     n_latents = n_latents or (8 * d_model if is_pocket else 32 * d_model)
     k = k or (max(1, d_model // 8) if is_pocket else 100)
-    batch_size = batch_size or (2_048 if sparsity == "batchtopk" or is_pocket else 4_096)
+    usual_batch = 2_048 if sparsity == "batchtopk" else 4_096
+    batch_size = batch_size or (1_024 if is_pocket else usual_batch)
     n_steps = n_tokens // batch_size
     if not 1 <= k <= n_latents:
         raise BadInput(f"k of {k} among {n_latents} latents: give one from 1 to {n_latents}")
@@ -102,7 +103,10 @@ def settings_for(
             f"{n_tokens:,} tokens are no batch of {batch_size:,}: ask for more tokens or a smaller "
             "batch"
         )
-    usual_lr = 2e-4 / (n_latents / 2**14) ** 0.5 if sparsity == "batchtopk" or is_pocket else 5e-5
+    # A pocket run has a fiftieth of the tokens to arrive in.
+    usual_lr = 5e-5 if sparsity == "l1" else 1e-4
+    if is_pocket:
+        usual_lr = 6e-4 / (n_latents / 2**14) ** 0.5
     start = n_steps // 20 if is_pocket else min(1_000, n_steps // 10)
     return Settings(
         n_latents=n_latents,
@@ -162,9 +166,7 @@ class Trainer:
         crosscoder.scales.copy_(scales)
         self.crosscoder = crosscoder.to(self.device)
         self.optimiser = torch.optim.Adam(self.crosscoder.parameters(), lr=settings.lr)
-        self.silent_tokens = torch.zeros(
-            settings.n_latents, dtype=torch.long, device=self.device
-        )
+        self.silent_tokens = torch.zeros(settings.n_latents, dtype=torch.long, device=self.device)
         self.step = 0
 
     @property

@@ -2,7 +2,7 @@
 
     x[i, m] = residual stream of model m (0 base, 1 distilled) at token i, after block `layer`
 
-Half depth is after half of the blocks: layer L/2 - 1, from 0. A text is cut into windows of
+A text is cut into windows of
 `max_length` tokens, each read with the model's own BOS before it; position 0 (the BOS, or the first
 token of a model without one) is dropped for both. A shard is a .safetensors file of whole windows,
 mapped into memory where it is read; the manifest names the shards that are complete and is replaced
@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from measure import block_states
+from measure import block_states, residual
 from measure.errors import BadInput
 from measure.models import CausalLM, out_of_memory_named
 from measure.prompts import Progress
@@ -105,7 +105,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     """
     try:
         found: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        shards = [Shard(**{**s, "norms": tuple(s["norms"])}) for s in found["shards"]]
+        shards = [_shard(**one) for one in found["shards"]]
         asked = Asked(**found["asked"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -119,9 +119,9 @@ def read_manifest(folder: Path) -> Manifest | None:
     return Manifest(asked, int(found["d_model"]), tuple(whole), is_complete)
 
 
-def half_depth(n_layers: int) -> int:
-    """The block, from 0, that ends the first half of the depth."""
-    return max(0, n_layers // 2 - 1)
+def _shard(*, norms: Sequence[float], **fields: Any) -> Shard:
+    base, distilled = norms
+    return Shard(norms=(base, distilled), **fields)
 
 
 def check_pair(base: CausalLM, distilled: CausalLM, layer: int) -> None:
@@ -133,11 +133,7 @@ def check_pair(base: CausalLM, distilled: CausalLM, layer: int) -> None:
             f"{widths[1]:,}: give the model it was derived from"
         )
     for model in (base, distilled):
-        n_layers = len(block_states.blocks(model))
-        if not 0 <= layer < n_layers:
-            raise BadInput(
-                f"layer {layer} of {model.card.label!r}: give one from 0 to {n_layers - 1}"
-            )
+        residual.check_layer(model, layer)
 
 
 class _Reached(Exception):
@@ -184,9 +180,7 @@ def harvest(
     check_pair(base, distilled, asked.layer)
     folder.mkdir(parents=True, exist_ok=True)
     found = read_manifest(folder)
-    manifest = (
-        found if found and found.asked == asked else Manifest(asked, base.card.hidden_size)
-    )
+    manifest = found if found and found.asked == asked else Manifest(asked, base.card.hidden_size)
     progress(manifest.n_tokens)
     if manifest.is_complete:
         return manifest
@@ -207,7 +201,9 @@ def harvest(
         manifest = replace(manifest, shards=(*manifest.shards, shard))
         manifest.write(folder)
     if not manifest.shards:
-        raise BadInput(f"text {source.name!r} has no token to read: give texts of two words or more")
+        raise BadInput(
+            f"text {source.name!r} has no token to read: give texts of two words or more"
+        )
     manifest = replace(manifest, is_complete=True)
     manifest.write(folder)
     return manifest
@@ -239,7 +235,7 @@ def _write(
 
 
 def _next_texts(texts: Iterator[str], n_tokens: int) -> list[str]:
-    """The next texts, a few together, and not many more characters than there are tokens to fill."""
+    """The next texts, a few together: not many more characters than there are tokens to fill."""
     some: list[str] = []
     n_characters = 0
     for text in texts:

@@ -17,7 +17,7 @@ error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -98,8 +98,15 @@ class Statistics:
 
 
 @torch.inference_mode()
-def statistics(crosscoder: Crosscoder, blocks: Iterable[Activations]) -> Statistics:
-    """One pass over scaled activations; of no tokens a ValueError."""
+def statistics(
+    crosscoder: Crosscoder,
+    blocks: Iterable[Activations],
+    also: Callable[[Tensor, Tensor], None] = lambda _latents, _places: None,
+) -> Statistics:
+    """One pass over scaled activations; of no tokens a ValueError.
+
+    `also` is given each part's latents, and its tokens' places from 0.
+    """
     n_latents, d_model = crosscoder.n_latents, crosscoder.d_model
     device = crosscoder.W_dec.device
     rows = crosscoder.W_dec.detach()
@@ -118,6 +125,7 @@ def statistics(crosscoder: Crosscoder, blocks: Iterable[Activations]) -> Statist
         latents = crosscoder.encode(x)
         rebuilt = crosscoder.decode(latents)
         left = x - rebuilt
+        also(latents, torch.arange(len(x)) + n_tokens)
         n_tokens += len(x)
         n_fired += (latents > 0).sum(0)
         total += latents.double().sum(0)

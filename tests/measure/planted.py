@@ -46,7 +46,8 @@ def plant(d_model: int, counts: dict[str, int], rate: float, weak: float = 0.3, 
 
 def matched(features: Tensor, latents: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Latent matched to each true feature [features], and the correlation of the two."""
-    both = np.corrcoef(features.T.double().numpy(), latents.T.double().numpy())
+    with np.errstate(invalid="ignore"):  # a dead latent correlates with nothing
+        both = np.corrcoef(features.T.double().numpy(), latents.T.double().numpy())
     n = features.shape[1]
     correlations = np.nan_to_num(both[:n, n:])
     _, columns = linear_sum_assignment(-correlations)
