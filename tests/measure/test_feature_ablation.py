@@ -163,7 +163,7 @@ def test_effects_by_another_route(pair, layer, latents):
                 assert effect.d_logit == effect.logit_ablated - effect.logit_clean
                 assert effect.norm_removed == pytest.approx(norm, rel=1e-5)
                 assert (effect.n_features, effect.target_id) == (len(latents), asked.target_id)
-    assert sum(abs(effect.d_logit) > 0.01 for effect in found.values()) >= 4
+    assert sum(abs(effect.d_logit) > 0.01 for effect in found.values()) >= 2
 
 
 @pytest.mark.parametrize("layer", [0, 1])
