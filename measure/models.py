@@ -108,6 +108,25 @@ class CausalLM:
         ids: list[int] = self.tokenizer(text, add_special_tokens=specials)["input_ids"]  # pyright: ignore[reportAssignmentType]
         return self._known(ids)
 
+    def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of raw texts, without special tokens."""
+        if not texts:
+            return []
+        encoded = self.tokenizer(list(texts), add_special_tokens=False)
+        rows: list[list[int]] = encoded["input_ids"]  # pyright: ignore[reportAssignmentType]
+        return [self._known(ids) for ids in rows]
+
+    @property
+    def prefix_ids(self) -> list[int]:
+        """The special tokens that its tokenizer puts before a text, such as BOS; often none."""
+        with_specials, (bare,) = self.encode("a"), self.encode_many(["a"])
+        return with_specials[: with_specials.index(bare[0])]
+
+    def tokenizes_as(self, other: CausalLM) -> bool:
+        """Whether both tokenizers are the same, byte for byte."""
+        ours, theirs = self.tokenizer.backend_tokenizer, other.tokenizer.backend_tokenizer
+        return ours.to_str() == theirs.to_str()
+
     def encode_with_starts(
         self, text: str, *, specials: bool = True
     ) -> tuple[list[int], list[int]]:
