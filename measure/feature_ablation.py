@@ -26,7 +26,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from torch import Tensor
 
 from measure import categories, residual
 from measure.categories import CATEGORIES, Category
+from measure.crosscoder import Crosscoder
 from measure.feature_records import FeatureAblation, FeatureSet, FilterOrder, Side
 from measure.models import Batch, CausalLM
 from measure.prompts import Progress
@@ -55,24 +56,6 @@ N_PAIRS = 100  # of a category
 N_DRAWS = 5  # of the control
 N_NEAREST = 3  # in firing, of which a control is drawn
 SIDES: tuple[Side, ...] = ("base", "distilled")
-
-
-class Dictionary(Protocol):
-    """A crosscoder: side 0 is the base, side 1 the distilled model."""
-
-    @property
-    def W_dec(self) -> Tensor:
-        """Decoder rows [latents, 2, d_model]."""
-        ...
-
-    @property
-    def scales(self) -> Tensor:
-        """What activations of each model [2] are multiplied by before they are encoded."""
-        ...
-
-    def encode(self, activations: Tensor, /) -> Tensor:
-        """Latents [tokens, latents] of scaled activations [tokens, 2, d_model]."""
-        ...
 
 
 # --- contexts and their next tokens -------------------------------------------------------------
@@ -219,7 +202,7 @@ def ablation_sets(
 @torch.inference_mode()
 def effects(
     models: tuple[CausalLM, CausalLM],
-    crosscoder: Dictionary,
+    crosscoder: Crosscoder,
     layer: int,
     given: Sequence[Context],
     sets: Sequence[AblationSet],
@@ -280,7 +263,7 @@ class _Runs:
 
     models: tuple[CausalLM, CausalLM]
     layer: int
-    crosscoder: Dictionary
+    crosscoder: Crosscoder
     batches: tuple[Batch, ...]  # the same on each model's device
     latents: Float[Tensor, "batch tokens latents"]
     clean: tuple[Float[Tensor, " pairs"], ...]
@@ -292,7 +275,7 @@ class _Runs:
     def of(
         cls,
         models: tuple[CausalLM, CausalLM],
-        crosscoder: Dictionary,
+        crosscoder: Crosscoder,
         layer: int,
         given: Sequence[Context],
     ) -> _Runs:
@@ -333,7 +316,7 @@ class _Runs:
 
 
 def encoded(
-    crosscoder: Dictionary,
+    crosscoder: Crosscoder,
     base: Float[Tensor, "*batch d_model"],
     distilled: Float[Tensor, "*batch d_model"],
 ) -> Float[Tensor, "*batch latents"]:

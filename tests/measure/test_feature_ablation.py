@@ -9,7 +9,7 @@ import torch
 from measure import feature_ablation, models, residual, sources
 from measure.components import Blocks
 from measure.feature_ablation import AblationSet, Context, Pair
-from tests.measure.latents import Handmade
+from tests.measure.latents import handmade
 
 TEXTS = {"a": "7 is it. Wait, so 5 but no.", "b": "Thus 3, actually.", "c": "No words here."}
 R, D, A, C = "self-reflection", "deductive", "alternative", "contrastive"
@@ -148,7 +148,7 @@ def expected(pair, dictionary, layer, latents, text, position, target):
 @pytest.mark.parametrize(("layer", "latents"), [(1, [0, 2, 5]), (0, [1, 3]), (1, [4])])
 @torch.inference_mode()
 def test_effects_by_another_route(pair, layer, latents):
-    dictionary = Handmade()
+    dictionary = handmade()
     given = feature_ablation.contexts(pair[0], TEXTS)
     found = measured(pair, dictionary, layer, latents, given)
     assert len(found) == 2 * 4
@@ -168,8 +168,7 @@ def test_effects_by_another_route(pair, layer, latents):
 
 @pytest.mark.parametrize("layer", [0, 1])
 def test_nothing_taken_out_changes_nothing(pair, layer):
-    dictionary = Handmade()
-    dictionary.dead = 3
+    dictionary = handmade(dead=3)
     given = feature_ablation.contexts(pair[0], TEXTS)
     for latents in ([], [3]):  # no latent; one that does not fire
         for effect in measured(pair, dictionary, layer, latents, given).values():
@@ -178,7 +177,7 @@ def test_nothing_taken_out_changes_nothing(pair, layer):
 
 def test_batches_and_neighbours_change_nothing(pair):
     given = feature_ablation.contexts(pair[0], TEXTS)
-    one, other = (measured(pair, Handmade(), 0, [0, 1], given, size) for size in (1, 8))
+    one, other = (measured(pair, handmade(), 0, [0, 1], given, size) for size in (1, 8))
     assert one.keys() == other.keys()
     for key in one:
         assert one[key].d_logit == pytest.approx(other[key].d_logit, abs=1e-4)
@@ -189,10 +188,10 @@ def test_a_text_s_first_token_and_what_follows_the_target_stay(pair):
     # Position 2: only token 1 can change, so a longer text has the same effect.
     ids = tuple(pair[0].encode("abc but"))
     asked = Pair(2, 7, C)
-    one = measured(pair, Handmade(), 0, [0, 1], [Context("t", ids, (asked,))])
-    other = measured(pair, Handmade(), 0, [0, 1], [Context("t", ids[:3], (asked,))])
+    one = measured(pair, handmade(), 0, [0, 1], [Context("t", ids, (asked,))])
+    other = measured(pair, handmade(), 0, [0, 1], [Context("t", ids[:3], (asked,))])
     assert one == other
-    first = next(expected(pair, Handmade(), 0, [0, 1], list(ids), 2, 7))
+    first = next(expected(pair, handmade(), 0, [0, 1], list(ids), 2, 7))
     assert one["base", "t", C].logit_ablated == pytest.approx(first[1], rel=1e-4)
 
 
@@ -202,7 +201,7 @@ def test_sets_of_the_same_latents_run_once(pair, monkeypatch):
     calls = itertools.count()
     usual = models.CausalLM.states
     monkeypatch.setattr(models.CausalLM, "states", lambda *args: (next(calls), usual(*args))[1])
-    found = list(feature_ablation.effects(pair, Handmade(), 0, given, sets, 8, lambda _: None))
+    found = list(feature_ablation.effects(pair, handmade(), 0, given, sets, 8, lambda _: None))
     assert next(calls) == 4  # clean and ablated, of two models
     assert [e.d_logit for e in found[:4]] == [e.d_logit for e in found[8:12]]
     assert {e.top_percent for e in found[:8]} == {1.0}
