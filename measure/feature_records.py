@@ -63,3 +63,49 @@ class FeatureAblationVerdict:
     fire_freq_control: float | None
     label: AblationLabel
     reasons: str  # the comparisons that decided, '; ' between them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parallelogram:
+    """One row per measurement, model, relation and number of axes."""
+
+    side: Side
+    relation: str
+    n_axes: int  # principal axes of the relation's words, at most
+    n_pairs: int  # of words: the unit of the bootstrap
+    n_words: int
+    n_couples: int  # of pairs
+    mean_loss: float | None  # >= 0; 0 of perfect parallelograms
+    median_loss: float | None
+    ci_low_median_loss: float | None
+    ci_high_median_loss: float | None
+    area: float | None  # share of [0, 4] under the curve of losses, 0 to 1
+    ci_low_area: float | None
+    ci_high_area: float | None
+    null_mean_loss: float | None  # of the same words paired at random; about 4 of many
+    null_median_loss: float | None
+    null_low_median_loss: float | None  # 2.5 % of the shuffles
+    null_high_median_loss: float | None
+    null_area: float | None
+    null_low_area: float | None
+    null_high_area: float | None
+    is_structured: bool | None  # area above null_high_area
+    cdf: tuple[float, ...] | None  # share of couples with a loss up to 0, 0.1, ... 4
+    null_cdf: tuple[float, ...] | None  # mean of the shuffles
+    reason: str | None  # why numbers are null
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParallelogramDifference:
+    """One row per measurement, relation and number of axes: distilled minus base."""
+
+    relation: str
+    n_axes: int
+    n_pairs: int
+    d_median_loss: float
+    ci_low_d_median_loss: float  # 2.5 % of the bootstrap over pairs of words
+    ci_high_d_median_loss: float
+    d_area: float
+    ci_low_d_area: float
+    ci_high_d_area: float
+    change: RelationChange  # by the interval of d_area
