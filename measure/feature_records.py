@@ -109,3 +109,56 @@ class ParallelogramDifference:
     ci_low_d_area: float
     ci_high_d_area: float
     change: RelationChange  # by the interval of d_area
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteeredRollout:
+    """One row per measurement, direction, amplitude, problem and sample."""
+
+    direction: str  # 'latent 17', or 'random 0'
+    latent: int | None  # null of a random direction
+    category: Category  # whose triggers are counted
+    amplitude: float  # of what is added, in mean norms of the stream; 0: nothing
+    problem_id: str
+    sample: int
+    problem: str
+    text: str
+    finish: str  # as of a rollout
+    n_tokens: int
+    n_think_tokens: int  # before </think>; all where it does not come
+    is_closed: bool  # whether </think> came
+    n_triggers: int
+    answer: str | None
+    is_correct: bool | None  # null where it is not known
+    repetition: float | None  # share of 8-grams that stood before; null of fewer than 8 tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteeringVerdict:
+    """One row per measurement, direction and amplitude: against amplitude 0."""
+
+    direction: str
+    latent: int | None
+    category: Category
+    amplitude: float
+    n_problems: int  # the unit of the bootstrap
+    n_rollouts: int
+    n_closed: int  # rollouts whose </think> came
+    length: float  # mean tokens of reasoning
+    length_ratio: float | None  # of means, over amplitude 0
+    ci_low_length_ratio: float | None  # 2.5 %
+    ci_high_length_ratio: float | None
+    triggers_per_100: float | None  # of the category, per 100 tokens
+    ci_low_triggers_per_100: float | None
+    ci_high_triggers_per_100: float | None
+    accuracy: float | None  # 0 to 1
+    ci_low_accuracy: float | None
+    ci_high_accuracy: float | None
+    d_accuracy: float | None  # minus amplitude 0, problem by problem
+    ci_low_d_accuracy: float | None
+    ci_high_d_accuracy: float | None
+    repetition: float | None  # mean, 0 to 1
+    ci_low_repetition: float | None
+    ci_high_repetition: float | None
+    label: SteeringLabel
+    reasons: str  # the numbers that decided, '; ' between them

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from measure.categories import CATEGORIES, Category
+from measure.estimates import UNKNOWN, mean_of, mean_of_draws, ratio_of
 from measure.feature_ablation import AblationSet
 from measure.feature_records import (
     AblationLabel,
@@ -18,63 +18,15 @@ from measure.feature_records import (
     FeatureSet,
     Side,
 )
-from measure.intervals import SEED, bootstrap_counts
 from measure.stability_verdicts import Estimate
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
     from jaxtyping import Float
 
-    PerPair = Float[NDArray[np.float64], " pairs"]
     PerDraw = Float[NDArray[np.float64], "draws pairs"]
 
 MIN_PAIRS = 20
 MAX_BASE_SHARE = 0.25
-_NOTHING = Estimate(None, None, None)
-
-
-def mean_of(values: PerPair) -> Estimate:
-    """Mean with the interval of the bootstrap over pairs; of fewer than two without one."""
-    if not len(values):
-        return _NOTHING
-    return _estimate(float(values.mean()), _means(values[:, None])[:, 0])
-
-
-def ratio_of(values: PerPair, norms: PerPair) -> Estimate:
-    """Sum of changes over sum of norms, both resampled by pairs; of no norm there is none."""
-    if not len(values) or norms.sum() == 0:
-        return _NOTHING
-    means = _means(np.stack([values, norms], axis=1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        drawn = means[:, 0] / means[:, 1]
-    return _estimate(float(values.sum() / norms.sum()), drawn)
-
-
-def mean_of_draws(values: PerDraw) -> Estimate:
-    """Mean with the interval of the bootstrap over pairs and, beside it, over draws."""
-    if not values.size:
-        return _NOTHING
-    by_draw = _means(values.T)
-    rng = np.random.default_rng(SEED + 1)
-    weights = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), len(by_draw))
-    return _estimate(float(values.mean()), (by_draw * weights).sum(1) / len(values))
-
-
-@lru_cache(maxsize=8)
-def _counts(n_pairs: int) -> NDArray[np.float64]:
-    """Kept, as all sets are of the same pairs: of 100 it takes 8 MB."""
-    return np.concatenate(list(bootstrap_counts(n_pairs))).astype(np.float64)
-
-
-def _means(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return _counts(len(values)) @ values / len(values)
-
-
-def _estimate(value: float, drawn: NDArray[np.float64]) -> Estimate:
-    known = drawn[np.isfinite(drawn)]
-    if len(known) == 0:
-        return Estimate(value, None, None)
-    low, high = np.percentile(known, [2.5, 97.5])
-    return Estimate(value, float(low), float(high))
 
 
 def distilled_causal(
@@ -147,7 +99,7 @@ def _verdict(
     of_norm = ratio_of(distilled[0].ravel(), distilled[1].ravel())
     of_norm_base = ratio_of(base[0].ravel(), base[1].ravel())
     # The draws are of the same pairs: means over draws first.
-    of_norm_control = ratio_of(*(values.mean(0) for values in control)) if n_draws else _NOTHING
+    of_norm_control = ratio_of(*(values.mean(0) for values in control)) if n_draws else UNKNOWN
     n_pairs = distilled[0].size
     label, reasons = distilled_causal(d_distilled, d_base, d_control, n_pairs, len(one.latents))
     return FeatureAblationVerdict(

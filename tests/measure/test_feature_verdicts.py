@@ -6,7 +6,6 @@ import pytest
 from measure import feature_verdicts
 from measure.feature_ablation import AblationSet
 from measure.feature_records import FeatureAblation
-from measure.stability_verdicts import Estimate
 
 FIRING = np.array([0.1, 0.4, 0.2, 0.3])
 ABLATED = AblationSet("nrn-first", 5.0, "ablated", 0, (0, 1))
@@ -91,29 +90,3 @@ def test_categories_without_a_pair_are_said():
         ("self-reflection", 0), ("deductive", 40), ("alternative", 0), ("contrastive", 0),
     ]  # fmt: skip
     assert found[0].d_distilled is None and found[0].label == "NOT ENOUGH"
-
-
-def test_an_empty_set_has_no_change_per_norm():
-    zeros = np.zeros(30)
-    assert feature_verdicts.ratio_of(zeros, zeros) == Estimate(None, None, None)
-    assert feature_verdicts.mean_of(zeros) == Estimate(0.0, 0.0, 0.0)
-    assert feature_verdicts.mean_of(np.array([])) == Estimate(None, None, None)
-
-
-def test_draws_that_differ_widen_the_interval():
-    # Two draws of -1 and 1 whatever the pair: resampled draws give -1, 0 or 1.
-    values = np.repeat([[-1.0], [1.0]], 50, axis=1)
-    assert feature_verdicts.mean_of_draws(values) == Estimate(0.0, -1.0, 1.0)
-    # Draws that agree: the same as of one.
-    rng = np.random.default_rng(0).normal(size=50)
-    agreed = feature_verdicts.mean_of_draws(np.stack([rng, rng]))
-    alone = feature_verdicts.mean_of(rng)
-    assert (agreed.low, agreed.high) == pytest.approx((alone.low, alone.high))
-
-
-def test_noise_is_seldom_causal():
-    """Effects of mean 0: at most the 2.5 % that an interval lies below 0 by chance."""
-    rng = np.random.default_rng(1)
-    drawn = rng.normal(size=(200, 60))
-    n_below = sum(feature_verdicts.mean_of(row).is_below_0 for row in drawn)
-    assert n_below <= 12  # of 200, where 5 are expected
