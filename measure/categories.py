@@ -41,7 +41,7 @@ TRIGGERS: Mapping[Category, tuple[str, ...]] = {
 N_TOKENS = 50  # of a latent's most activating ones, that decide
 MIN_SHARE = 0.5
 N_ENDS = 100  # latents at either end of NRN
-_PATTERNS = {
+_PATTERNS: Mapping[Category, re.Pattern[str]] = {
     category: re.compile(
         r"(?<![\w'’-])(?:"
         + "|".join(r"\s+".join(map(re.escape, words.split())) for words in triggers)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from measure import categories
-from measure.categories import Trigger, TopTokens
+from measure.categories import TopTokens, Trigger
 from measure.intervals import newcombe_interval
 
 R, D, A, C = "self-reflection", "deductive", "alternative", "contrastive"
