@@ -22,7 +22,7 @@ and that accuracy is compared by its means, is OUR DEFINITION.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -229,14 +229,13 @@ def label(
 
 
 def verdicts(found: Sequence[SteeredRollout]) -> Iterator[SteeringVerdict]:
-    """One a direction and amplitude, against amplitude 0 of the same direction."""
-    settings: dict[str, dict[float, list[SteeredRollout]]] = {}
+    """One an amplitude of a direction, against its amplitude 0, which is among them."""
+    by_amplitude: dict[float, list[SteeredRollout]] = {}
     for one in found:
-        settings.setdefault(one.direction, {}).setdefault(one.amplitude, []).append(one)
-    for by_amplitude in settings.values():
-        clean = Outcomes.of(by_amplitude[0.0])
-        for amplitude in sorted(by_amplitude):
-            yield _verdict(by_amplitude[amplitude], clean)
+        by_amplitude.setdefault(one.amplitude, []).append(one)
+    clean = Outcomes.of(by_amplitude[0.0])
+    for amplitude in sorted(by_amplitude):
+        yield _verdict(by_amplitude[amplitude], clean)
 
 
 def _verdict(found: Sequence[SteeredRollout], clean: Outcomes) -> SteeringVerdict:
@@ -278,34 +277,20 @@ def _verdict(found: Sequence[SteeredRollout], clean: Outcomes) -> SteeringVerdic
 def sweep(
     model: CausalLM,
     layer: int,
-    directions: Sequence[Direction],
+    direction: Direction,
     mean_norm: float,
     asked: ProblemSet,
     sampling: Sampling,
     batch_size: int,
     progress: Progress,
     amplitudes: Sequence[float] = AMPLITUDES,
-) -> Iterator[SteeredRollout]:
-    """All directions at all amplitudes; at amplitude 0 one run serves them all."""
+) -> Iterator[SteeredRollout | SteeringVerdict]:
+    """A direction at all amplitudes, 0 among them, and what each does."""
     given = (mean_norm, asked, sampling, batch_size, progress)
-    clean: list[SteeredRollout] | None = None
-    for direction in directions:
-        for amplitude in amplitudes:
-            if amplitude != 0:
-                yield from steered(model, layer, direction, amplitude, *given)
-                continue
-            if clean is None:
-                clean = list(steered(model, layer, direction, 0.0, *given))
-            yield from (_as_of(one, direction) for one in clean)
-
-
-def _as_of(clean: SteeredRollout, direction: Direction) -> SteeredRollout:
-    """What was written without steering, as the start of a direction's sweep."""
-    triggers = categories.triggers(clean.text)
-    return replace(
-        clean,
-        direction=direction.name,
-        latent=direction.latent,
-        category=direction.category,
-        n_triggers=sum(t.category == direction.category for t in triggers),
-    )
+    found = [
+        one
+        for amplitude in amplitudes
+        for one in steered(model, layer, direction, amplitude, *given)
+    ]
+    yield from found
+    yield from verdicts(found)

@@ -125,24 +125,16 @@ def test_a_prompt_of_one_token_is_refused(model):
         list(steering.steered(model, 1, direction(), 0.1, 1.0, asked, sampling, 1, nothing))
 
 
-def test_a_sweep_writes_the_unsteered_once(model, monkeypatch):
-    asked_for = []
-    usual = steering.steered
-
-    def counted(*args):
-        asked_for.append((args[2].name, args[3]))
-        return usual(*args)
-
-    monkeypatch.setattr(steering, "steered", counted)
-    both = [direction(), steering.random_direction(16, "contrastive", 0)]
-    given = (1, both, 20.0, ASKED, SAMPLING, 8, nothing, (0.0, 0.1))
+def test_a_sweep_is_texts_and_verdicts(model):
+    given = (1, direction(), 20.0, ASKED, SAMPLING, 8, nothing, (0.0, 0.4))
     found = list(steering.sweep(model, *given))
-    assert asked_for == [("latent 2", 0.0), ("latent 2", 0.1), ("random 0", 0.1)]
-    assert len(found) == 2 * 2 * 4
-    of = {(o.direction, o.amplitude, o.problem_id, o.sample): o for o in found}
-    one, other = of["latent 2", 0.0, "p", 0], of["random 0", 0.0, "p", 0]
-    assert one.text == other.text and (one.category, other.category) == ("deductive", "contrastive")
-    assert other.latent is None
+    texts = [one for one in found if isinstance(one, SteeredRollout)]
+    assert [one.text for one in texts] == [
+        one.text for amplitude in (0.0, 0.4) for one in run(model, amplitude)
+    ]
+    assert [(v.amplitude, v.label, v.n_rollouts) for v in found[len(texts) :]] == [
+        (0.0, "NOT ENOUGH", 4), (0.4, "NOT ENOUGH", 4),  # two problems
+    ]  # fmt: skip
 
 
 # --- what is told of a completion ---------------------------------------------------------------
