@@ -20,6 +20,7 @@ pages = [
     st.Page("app_pages/stability.py", title="Coupling", icon=":material/link_off:"),
     st.Page("app_pages/components.py", title="Components", icon=":material/grid_on:"),
     st.Page("app_pages/nights.py", title="Nights", icon=":material/bedtime:"),
+    st.Page("app_pages/crosscoder.py", title="Crosscoder", icon=":material/join_inner:"),
     st.Page("app_pages/sql.py", title="SQL", icon=":material/terminal:"),
     st.Page("app_pages/runs.py", title="Runs", icon=":material/timer:"),
 ]

@@ -46,6 +46,22 @@ def wilson_interval(n_hits: int, n: int) -> tuple[float, float] | None:
     return (low if n_hits else 0.0), (high if n_hits < n else 1.0)
 
 
+def newcombe_interval(n_hits: int, n: int, other_hits: int, other_n: int) -> tuple[float, float]:
+    """95 % interval of a difference of two independent shares, -1 to 1 (Newcombe's method 10).
+
+    With shares p, q and their Wilson intervals [l, u], [m, v]:
+    p - q - sqrt((p-l)^2 + (v-q)^2) to p - q + sqrt((u-p)^2 + (q-m)^2).
+    """
+    one, other = wilson_interval(n_hits, n), wilson_interval(other_hits, other_n)
+    if one is None or other is None:
+        raise ValueError(f"shares of {n} and {other_n}: a share of none has no interval")
+    p, q = n_hits / n, other_hits / other_n
+    return (
+        p - q - math.hypot(p - one[0], other[1] - q),
+        p - q + math.hypot(one[1] - p, q - other[0]),
+    )
+
+
 def bootstrap_counts(
     n_units: int, n_resamples: int = N_RESAMPLES, chunk: int = CHUNK
 ) -> Iterator[Int[NDArray[np.int64], "resamples units"]]:

@@ -109,6 +109,25 @@ class CausalLM:
         ids: list[int] = self.tokenizer(text, add_special_tokens=specials)["input_ids"]  # pyright: ignore[reportAssignmentType]
         return self._known(ids)
 
+    def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of raw texts, without special tokens."""
+        if not texts:
+            return []
+        encoded = self.tokenizer(list(texts), add_special_tokens=False)
+        rows: list[list[int]] = encoded["input_ids"]  # pyright: ignore[reportAssignmentType]
+        return [self._known(ids) for ids in rows]
+
+    @property
+    def prefix_ids(self) -> list[int]:
+        """The special tokens that its tokenizer puts before a text, such as BOS; often none."""
+        with_specials, (bare,) = self.encode("a"), self.encode_many(["a"])
+        return with_specials[: with_specials.index(bare[0])]
+
+    def tokenizes_as(self, other: CausalLM) -> bool:
+        """Whether both tokenizers are the same, byte for byte."""
+        ours, theirs = self.tokenizer.backend_tokenizer, other.tokenizer.backend_tokenizer
+        return ours.to_str() == theirs.to_str()
+
     def encode_with_starts(
         self, text: str, *, specials: bool = True
     ) -> tuple[list[int], list[int]]:
@@ -558,7 +577,7 @@ def refuse_unlike_base(source: Source, base: Source, texts: Sequence[str]) -> No
     Raises:
         BadInput: otherwise; nothing of a pair would be comparable.
     """
-    width, base_width = (_hidden_size(s) for s in (source, base))
+    width, base_width = (hidden_size(s) for s in (source, base))
     if width is not None and base_width is not None and width != base_width:
         raise BadInput(
             f"base {base.ref!r} has width {base_width:,}, model {source.ref!r} {width:,}: "
@@ -573,7 +592,7 @@ def refuse_unlike_base(source: Source, base: Source, texts: Sequence[str]) -> No
         )
 
 
-def _hidden_size(source: Source) -> int | None:
+def hidden_size(source: Source) -> int | None:
     """From the configuration or the header alone; None where it does not say."""
     if source.gguf_file is not None:
         return gguf_header.hidden_size(source.folder / source.gguf_file)

@@ -125,19 +125,24 @@ DOCUMENTS: dict[str, Callable[..., str]] = {
 
 
 def documents(
-    seed: int, mix: dict[str, float], *, is_held_out: bool = False, traces: Sequence[str] = ()
+    seed: int,
+    mix: dict[str, float],
+    *,
+    is_held_out: bool = False,
+    traces: Sequence[str] = (),
+    first: int = 0,
 ) -> Iterator[str]:
     """Make documents of a mix without end: kind (a key of `DOCUMENTS`, or "traces") to share.
 
-    The kind of document `i` is drawn by its own generator. Shares must sum to 1. Traces are taken
-    in order, and again from the first when all were.
+    The kind of document `i` is drawn by its own generator; they begin with number `first`. Shares
+    must sum to 1. Traces are taken in order, and again from the first when all were.
     """
     if "traces" in mix and not traces:
         raise ValueError(f"the mix {mix} wants traces and none were given; sample a teacher first")
     sampled = cycle(traces)
     kinds = sorted(mix)
     shares = [mix[kind] for kind in kinds]
-    for index in count():
+    for index in count(first):
         kind = kinds[int(item_rng(seed, "mix", index).choice(len(kinds), p=shares))]
         if kind == "traces":
             yield next(sampled)
