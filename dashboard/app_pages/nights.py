@@ -81,10 +81,10 @@ def _one(night: dict[str, Any]) -> str:
 
 def _all(nights: pl.DataFrame, models: pl.DataFrame) -> str:
     measured = models.filter(pl.col("state") == "measured").height
-    newest_start = nights.select(pl.col("started_at").max()).item()
+    newest = nights.select(pl.col("started_at").max()).item()
     return (
         f"**{count(nights.height, 'night')}**, {count(models.height, 'derivative')} found, "
-        f"{measured} measured; the newest scan began {ago(newest_start)}."
+        f"{measured} measured; the newest scan began {ago(newest)}."
     )
 
 

@@ -219,3 +219,20 @@ def test_a_name_that_leads_outside_is_refused_before_any_file_comes(here, name):
     with pytest.raises(BadInput, match="no path may lead outside"):
         model_hub.fetch("org/tiny", MAIN)
     assert not here.paths("/resolve/")
+
+
+def test_a_cache_over_its_limit_lets_go_of_what_is_not_kept(here, folders):
+    here.add("org/other", folders["good"])
+    other = sha_of("org/other 0")
+    kept, gone = model_hub.fetch("org/tiny", MAIN), model_hub.fetch("org/other", other)
+    made = model_hub.merged_dir() / "x"
+    made.mkdir(parents=True)
+    (made / "model.safetensors").write_bytes(b"0" * 10)
+    assert model_hub.evict(10**9, {MAIN}) == []  # within its limit
+    assert model_hub.evict(0, {MAIN}) == ["x", f"org/other@{other}"]
+    assert kept.is_dir() and not gone.exists() and not made.exists()
+    assert (model_hub.fetch("org/other", other) / "config.json").is_file()  # and comes again
+
+
+def test_a_cache_that_is_not_there_has_nothing_to_let_go_of(here):
+    assert model_hub.evict(0, set()) == []
