@@ -6,6 +6,7 @@ import pytest
 
 from tests.dashboard.conftest import plan
 from tests.warehouse import crosscoder_rows as rows
+from tests.warehouse.making import model
 from warehouse.lake import Lake
 
 pytestmark = pytest.mark.slow  # models run, or pages are drawn: minutes in all
@@ -25,6 +26,7 @@ def test_an_empty_lake_shows_the_command(home, page):
 
 def test_latents_and_their_contexts(home, page):
     with Lake.open() as lake:
+        lake.add_models([model("b"), model("d")])
         options = json.dumps({"settings": {"sparsity": "batchtopk", "k": 8, "n_steps": 2}})
         plan(lake, "c", "crosscoder", 2, {"base": "b", "distilled": "d"}, options=options)
         lake.append_unit("c", "steps", {"crosscoder_step": [rows.step(0), rows.step(1)]}, 1.0)

@@ -14,7 +14,7 @@ def summary(n_latents: int = 4, dead_share: float = 0.25, **over: object):
         "d_model": 64, "n_latents": n_latents, "layer": 1, "scale_base": 5.0,
         "scale_distilled": 5.5, "n_harvested": 1000, "n_trained": 5000, "mixing": 1.0,
         "n_held_out": 50, "n_described": 1000, "fvu_base": 0.125, "fvu_distilled": 0.25,
-        "l0": 8.0, "dead_share": dead_share, "is_interpretable": True, "reasons": "why", **over,
+        "l0": 0.5, "dead_share": dead_share, "is_interpretable": True, "reasons": "why", **over,
     }  # fmt: skip
 
 
