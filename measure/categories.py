@@ -15,21 +15,20 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from measure.crosscoder_records import Category, Label
 from measure.intervals import newcombe_interval, wilson_interval
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
     from jaxtyping import Float, Int
 
-Category = Literal["self-reflection", "deductive", "alternative", "contrastive"]
 CATEGORIES: tuple[Category, ...] = get_args(Category)
-Label = Category | Literal["other"]
 TRIGGERS: Mapping[Category, tuple[str, ...]] = {
     "self-reflection": (
         "wait", "hmm", "let me check", "let me verify", "double-check", "actually",

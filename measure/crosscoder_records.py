@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from measure.categories import Label
-
+Category = Literal["self-reflection", "deductive", "alternative", "contrastive"]
+Label = Literal[Category, "other"]
 LatentClass = Literal["base-only", "shared", "between", "distilled-only"]
 
 

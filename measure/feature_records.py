@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from measure.categories import Category
+from measure.crosscoder_records import Category
 
 FilterOrder = Literal["firing-first", "nrn-first"]
 Side = Literal["base", "distilled"]

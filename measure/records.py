@@ -29,6 +29,21 @@ from measure.circuit_records import (
     TaskBaseline,
     TaskPrompt,
 )
+from measure.crosscoder_records import (
+    CrosscoderStep,
+    CrosscoderSummary,
+    Latent,
+    LatentCategory,
+    LatentContext,
+)
+from measure.feature_records import (
+    FeatureAblation,
+    FeatureAblationVerdict,
+    Parallelogram,
+    ParallelogramDifference,
+    SteeredRollout,
+    SteeringVerdict,
+)
 from measure.stability_records import (
     CouplingPoint,
     Hypothesis,
@@ -538,6 +553,17 @@ Record = (
     | StabilityProfile
     | CouplingPoint
     | Hypothesis
+    | CrosscoderStep
+    | CrosscoderSummary
+    | Latent
+    | LatentContext
+    | LatentCategory
+    | FeatureAblation
+    | FeatureAblationVerdict
+    | SteeredRollout
+    | SteeringVerdict
+    | Parallelogram
+    | ParallelogramDifference
 )
 
 TABLE_OF: dict[type, str] = {
@@ -585,6 +611,17 @@ TABLE_OF: dict[type, str] = {
     StabilityProfile: "stability_profile",
     CouplingPoint: "coupling_point",
     Hypothesis: "hypothesis",
+    CrosscoderStep: "crosscoder_step",
+    CrosscoderSummary: "crosscoder",
+    Latent: "latent",
+    LatentContext: "latent_context",
+    LatentCategory: "latent_category",
+    FeatureAblation: "feature_ablation",
+    FeatureAblationVerdict: "feature_ablation_verdict",
+    SteeredRollout: "steering",
+    SteeringVerdict: "steering_verdict",
+    Parallelogram: "parallelogram",
+    ParallelogramDifference: "parallelogram_difference",
 }
 
 

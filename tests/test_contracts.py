@@ -25,6 +25,7 @@ SQL_OF = {
     bool: {"BOOLEAN"},
     tuple[int, ...]: {"INTEGER[]"},
     tuple[float, ...]: {"DOUBLE[]"},
+    tuple[str, ...]: {"VARCHAR[]"},
 }
 
 

@@ -8,7 +8,7 @@ From here come the DDL of a fresh lake, the Arrow schema of an append, and the p
 DICTIONARY.md. All instants are in UTC; ids are lowercase hexadecimal text.
 """
 
-from warehouse import circuit_tables, provenance_tables, stability_tables
+from warehouse import circuit_tables, crosscoder_tables, provenance_tables, stability_tables
 from warehouse.declaring import MEASUREMENT_ID, REASON, Column, Table
 from warehouse.declaring import bigint as _bigint
 from warehouse.declaring import boolean as _bool
@@ -568,6 +568,7 @@ TABLES: dict[str, Table] = {
         *provenance_tables.TABLES,
         *circuit_tables.TABLES,
         *stability_tables.TABLES,
+        *crosscoder_tables.TABLES,
         VERDICT,
         ORGANISM,  # last: a view's column means what the first table with that column says
     )

@@ -87,3 +87,25 @@ union all
 select measurement_id from coupling_point
 union all
 select measurement_id from hypothesis
+union all
+select measurement_id from crosscoder_step
+union all
+select measurement_id from crosscoder
+union all
+select measurement_id from latent
+union all
+select measurement_id from latent_context
+union all
+select measurement_id from latent_category
+union all
+select measurement_id from feature_ablation
+union all
+select measurement_id from feature_ablation_verdict
+union all
+select measurement_id from steering
+union all
+select measurement_id from steering_verdict
+union all
+select measurement_id from parallelogram
+union all
+select measurement_id from parallelogram_difference
