@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows import cli_circuits, cli_sentences, cli_stability
+from flows import cli_circuits, cli_crosscoder, cli_sentences, cli_stability
 
 if TYPE_CHECKING:  # argparse has no public name for what add_subparsers returns
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]
@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_sentences.add_select(commands)
     cli_circuits.add_circuits(commands)
     cli_stability.add_stability(commands)
+    cli_crosscoder.add_crosscode(commands)
     _add_declare(commands)
     _add_sql(commands)
     _add_take(commands)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 
 from flows.choice import Choice
+from flows.crosscode_run import Coder
 from flows.sampler import Sampled
 from flows.stability_run import Assessment
 from flows.targets import Target, bases_read_by, in_order
-from measure import block_states, models, run, sources
+from measure import activations, block_states, models, run, sources
 from measure.errors import BadInput
 from measure.variants import VariantSet
 
@@ -172,7 +173,60 @@ def of_stability(chosen: Assessment, asked: VariantSet, device: str) -> Stabilit
     )
 
 
+@dataclass(frozen=True, slots=True)
+class CrosscoderEstimate:
+    """Cost of harvesting a pair and of training a crosscoder over it, if none of it is there."""
+
+    n_tokens: int
+    disk_bytes: int
+    n_steps: int
+    batch_size: int
+    n_latents: int
+    seconds: float
+    memory_bytes: int
+    device: str
+
+    def text(self) -> str:
+        """One line for a person."""
+        return (
+            f"to do, if none of it is there: {self.n_tokens:,} tokens harvested of both models "
+            f"({self.disk_bytes / 1e9:.2f} GB of disk), {self.n_steps:,} steps of "
+            f"{self.batch_size:,} tokens for {self.n_latents:,} latents; about "
+            f"{_duration(self.seconds)} and {self.memory_bytes / 1e9:.1f} GB of memory on "
+            f"{self.device}, and as long again for what the latents do"
+        )
+
+
+def of_crosscoder(coder: Coder) -> CrosscoderEstimate:
+    """Cost of the run; half of each model's depth is read at most."""
+    flops_per_s = EFFICIENCY * matmul_flops_per_s(coder.device)
+    settings, d_model, n_tokens = coder.settings, coder.d_model, coder.asked.n_tokens
+    n_params = [
+        sources.size_of(ref).n_params for ref in (coder.chosen.base, coder.chosen.distilled)
+    ]
+    weights = 4 * d_model * settings.n_latents
+    n_trained = settings.n_steps * settings.batch_size
+    seconds = START_S + 2 * LOAD_S + 2 * sum(n_params) * n_tokens / flops_per_s
+    # Forward and backward, and the selection of latents beside them.
+    seconds += n_trained * (6 * weights / flops_per_s + 2 * settings.n_latents * SELECT_S)
+    element = torch.empty((), dtype=models.DTYPES[coder.chosen.dtype]).element_size()
+    memory = OVERHEAD_BYTES + sum(n_params) * (element + 4) + 4 * 4 * weights
+    memory += min(activations.BUFFER_BYTES, 4 * d_model * n_tokens)
+    memory += 4 * 4 * settings.batch_size * settings.n_latents
+    return CrosscoderEstimate(
+        n_tokens=n_tokens,
+        disk_bytes=4 * d_model * n_tokens,
+        n_steps=settings.n_steps,
+        batch_size=settings.batch_size,
+        n_latents=settings.n_latents,
+        seconds=seconds,
+        memory_bytes=memory,
+        device=coder.device,
+    )
+
+
 PROMPT_TOKENS = 100
+SELECT_S = 5e-8  # of one activation of one token in BatchTopK, on one core
 STEP_S = 0.01  # of a small model sampling one token of every row of a batch
 # Of one core, measured: the unembedding's spread, and a model beside its base. A stranger, whose
 # weights are all aligned, takes five times as long.

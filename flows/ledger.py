@@ -1,5 +1,6 @@
 """What a measuring process does to the lake: plan, resume, commit unit by unit, and end."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
@@ -9,7 +10,14 @@ from measure import distances, functional, run, winner_gap
 from measure.errors import BadInput, OutOfMemory
 from measure.models import CausalLM
 from measure.prompts import Progress
-from measure.records import Mode, OtherRole, PppFit, PromptTemplate, Record
+from measure.records import (
+    Mode,
+    OtherRole,
+    PppFit,
+    PromptTemplate,
+    Record,
+    rows_by_table,
+)
 from measure.request import Measurement
 from warehouse.lake import Lake, LakeError
 
@@ -172,6 +180,42 @@ def measure_at_once(
         raise
     lake.end_attempt(attempt, "done")
     return True
+
+
+def measure_by_unit(
+    lake: Lake,
+    measurement: Measurement,
+    make: Callable[[str], Sequence[Record]],
+    *,
+    ref: str,
+    device: str,
+) -> int:
+    """Commit each unit that is not in the lake as `make` gives it; how many were new."""
+    measurement_id = measurement.measurement_id
+    lake.plan(measurement.row(), measurement.models)
+    done = lake.units_done(measurement_id)
+    pending = [unit for unit in measurement.units if unit not in done]
+    if not pending:
+        return 0
+    attempt = lake.start_attempt(
+        model_ref=ref,
+        device=device,
+        measurement_id=measurement_id,
+        method=measurement.method,
+        batch_size=measurement.batch_size,
+    )
+    try:
+        for unit in pending:
+            began = time.perf_counter()
+            records = make(unit)
+            lake.append_unit(
+                measurement_id, unit, rows_by_table(records), time.perf_counter() - began
+            )
+    except BaseException as error:
+        lake.end_attempt(attempt, *outcome_of(error))
+        raise
+    lake.end_attempt(attempt, "done")
+    return len(pending)
 
 
 def advance(bar: "tqdm[NoReturn]", n: int) -> None:

@@ -84,7 +84,7 @@ class LatentContext:
     latent: int
     rank: int  # from 0, most active first
     activation: float
-    window: int  # of the harvested text
+    passage: int  # number of its window in the harvested text
     token: int  # its place among `tokens`
     tokens: tuple[str, ...]  # up to ten on either side, as text
     activations: tuple[float, ...]  # of this latent on each of them

@@ -274,7 +274,7 @@ class _Context:
             latent=self.latent,
             rank=rank,
             activation=self.activation,
-            window=self.window,
+            passage=self.window,
             token=self.token,
             tokens=self.tokens,
             activations=self.activations,

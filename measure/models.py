@@ -514,7 +514,7 @@ def refuse_unlike_base(source: Source, base: Source, texts: Sequence[str]) -> No
     Raises:
         BadInput: otherwise; nothing of a pair would be comparable.
     """
-    width, base_width = (_hidden_size(s) for s in (source, base))
+    width, base_width = (hidden_size(s) for s in (source, base))
     if width is not None and base_width is not None and width != base_width:
         raise BadInput(
             f"base {base.ref!r} has width {base_width:,}, model {source.ref!r} {width:,}: "
@@ -529,7 +529,7 @@ def refuse_unlike_base(source: Source, base: Source, texts: Sequence[str]) -> No
         )
 
 
-def _hidden_size(source: Source) -> int | None:
+def hidden_size(source: Source) -> int | None:
     """From the configuration or the header alone; None where it does not say."""
     if source.gguf_file is not None:
         return gguf_header.hidden_size(source.folder / source.gguf_file)

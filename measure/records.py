@@ -612,7 +612,7 @@ TABLE_OF: dict[type, str] = {
     CouplingPoint: "coupling_point",
     Hypothesis: "hypothesis",
     CrosscoderStep: "crosscoder_step",
-    CrosscoderSummary: "crosscoder",
+    CrosscoderSummary: "crosscoder_summary",
     Latent: "latent",
     LatentContext: "latent_context",
     LatentCategory: "latent_category",

@@ -20,7 +20,12 @@ if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes wi
 
 def half_depth(model: CausalLM) -> int:
     """The block, from 0, that ends the first half of them: of L blocks the (L / 2)-th."""
-    return max(0, len(blocks(model)) // 2 - 1)
+    return middle(len(blocks(model)))
+
+
+def middle(n_blocks: int) -> int:
+    """The block, from 0, that ends the first half of so many."""
+    return max(0, n_blocks // 2 - 1)
 
 
 def check_layer(model: CausalLM, layer: int) -> int:

@@ -32,8 +32,8 @@ CROSSCODER_STEP = Table(
     is_record=True,
 )
 
-CROSSCODER = Table(
-    "crosscoder",
+CROSSCODER_SUMMARY = Table(
+    "crosscoder_summary",
     "measurement: a trained crosscoder on tokens it was not trained on, and its gates",
     ("measurement_id",),
     (
@@ -121,7 +121,7 @@ LATENT_CONTEXT = Table(
         integer("latent", "number of the latent, from 0"),
         integer("rank", "from 0, most active first"),
         real("activation", "of the latent on that token, > 0"),
-        integer("window", "of the harvested text"),
+        integer("passage", "number of its window in the harvested text"),
         integer("token", "its place among `tokens`"),
         Column("tokens", "VARCHAR[]", "up to ten on either side, as text"),
         Column("activations", "DOUBLE[]", "of this latent on each of them"),
@@ -383,7 +383,7 @@ PARALLELOGRAM_DIFFERENCE = Table(
 
 TABLES = (
     CROSSCODER_STEP,
-    CROSSCODER,
+    CROSSCODER_SUMMARY,
     LATENT,
     LATENT_CONTEXT,
     LATENT_CATEGORY,

@@ -79,10 +79,24 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
         ),  # fmt: skip
         ("stability",),
     ),
+    **dict.fromkeys(
+        (
+            "crosscoder",
+            "latent_control",
+            "latent_end",
+            "latent_feature",
+            "latent_histogram",
+            "latent_place",
+        ),  # fmt: skip
+        ("crosscoder",),
+    ),
+    "ablated_feature": ("feature_ablation",),
+    **dict.fromkeys(("steered_direction", "steered_text"), ("steering",)),
+    **dict.fromkeys(("word_geometry", "word_geometry_gain"), ("parallelogram",)),
     "published": (),  # changes with the code alone
 }
 _SHOW_VERDICTS = ("triangle", "cross_layer", "claim")
-_RUN_MARTS = ("run", "run_unit")
+_RUN_MARTS = ("run", "run_unit", "crosscoder_training")
 
 
 class _Readers:
@@ -163,7 +177,7 @@ def newest(name: str, location: Location | None = None) -> datetime | None:
     """When a mart last had reason to change; None while it has nothing.
 
     That is the completion of a measurement it can see, a declared pair or lineage, or a verdict it
-    shows; for runs any unit, plan or attempt. Cheap: it reads no records.
+    shows; for runs and training any unit, plan or attempt. Cheap: it reads no records.
     """
     if name in _RUN_MARTS:
         sql = (

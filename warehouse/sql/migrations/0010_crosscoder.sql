@@ -14,7 +14,7 @@ create table crosscoder_step (
     gradient_norm double not null
 );
 
-create table crosscoder (
+create table crosscoder_summary (
     measurement_id varchar not null,
     d_model integer not null,
     n_latents integer not null,
@@ -67,7 +67,7 @@ create table latent_context (
     latent integer not null,
     rank integer not null,
     activation double not null,
-    window integer not null,
+    passage integer not null,
     token integer not null,
     tokens varchar[] not null,
     activations double[] not null

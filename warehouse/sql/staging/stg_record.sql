@@ -90,7 +90,7 @@ select measurement_id from hypothesis
 union all
 select measurement_id from crosscoder_step
 union all
-select measurement_id from crosscoder
+select measurement_id from crosscoder_summary
 union all
 select measurement_id from latent
 union all
