@@ -10,6 +10,7 @@ import pytest
 import streamlit as st
 
 from tests.dashboard.ablations import add_ablations
+from tests.dashboard.features import add_features
 from tests.dashboard.insides import add_insides
 from tests.dashboard.traces import add_rankings, add_traces
 from warehouse.lake import Lake, Location
@@ -95,6 +96,22 @@ def ablated(home: Path, ablated_home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Ablated models and nothing else, to read only."""
     assert home != ablated_home
     monkeypatch.setenv("CICATRIX_HOME", str(ablated_home))
+
+
+@pytest.fixture(scope="session")
+def features_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with latents in use, see `features`; no test writes to it."""
+    made = tmp_path_factory.mktemp("features")
+    with Lake.open(Location.from_env({"CICATRIX_HOME": str(made)})) as lake:
+        add_features(lake)
+    return made
+
+
+@pytest.fixture
+def featured(home: Path, features_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Latents in use and nothing else, to read only."""
+    assert home != features_home
+    monkeypatch.setenv("CICATRIX_HOME", str(features_home))
 
 
 @pytest.fixture
