@@ -14,7 +14,7 @@ pages = [
     ),
     st.Page("app_pages/provenance.py", title="Provenance", icon=":material/format_quote:"),
     st.Page("app_pages/components.py", title="Components", icon=":material/grid_on:"),
-    st.Page("app_pages/features.py", title="Features", icon=":material/bolt:"),
+    st.Page("app_pages/crosscoder.py", title="Crosscoder", icon=":material/join_inner:"),
     st.Page("app_pages/sql.py", title="SQL", icon=":material/terminal:"),
     st.Page("app_pages/runs.py", title="Runs", icon=":material/timer:"),
 ]

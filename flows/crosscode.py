@@ -61,7 +61,7 @@ def _found(measurement_id: str) -> dict[str, pl.DataFrame]:
     """The marts' rows of a crosscoder and of what its latents do."""
     own = read.mart("crosscoder", measurement_id=measurement_id)
     pair = {} if own.is_empty() else own.select("base", "distilled").to_dicts()[0]
-    newest = {**pair, "is_newest": True}
+    newest: dict[str, Any] = {**pair, "is_newest": True}
     return {
         "crosscoder": own,
         "ends": read.mart("latent_end", measurement_id=measurement_id),

@@ -34,6 +34,7 @@ from measure.categories import Category
 from measure.crosscoder import Crosscoder, Sparsity
 from measure.crosscoder_jobs import DESCRIBE, Training
 from measure.errors import BadInput, OutOfMemory
+from measure.feature_records import Side
 from measure.harvest import Asked
 from measure.models import CausalLM
 from measure.problems import PLAIN_PROMPT, ZOO_SET
@@ -311,11 +312,16 @@ class Coder(Runner):
         """Of each steered category its latent, if it has one."""
         labels = [row["category"] for row in self._rows("latent")]
         nrn, largest = self._column("nrn"), self._column("max_activation")
-        found = ((steering.latent_to_steer(nrn, largest, labels, c), c) for c in steering.STEERED)
-        return [(latent, category) for latent, category in found if latent is not None]
+        found: list[tuple[int, Category]] = []
+        for category in steering.STEERED:
+            latent = steering.latent_to_steer(nrn, largest, labels, category)
+            if latent is not None:
+                found.append((latent, category))
+        return found
 
     def _compare(self, plan: Measurement) -> None:
-        sides = dict(zip(feature_ablation.SIDES, self.pair(), strict=True))
+        base, distilled = self.pair()
+        sides: dict[Side, CausalLM] = {"base": base, "distilled": distilled}
         by_name = {relation.name: relation for relation in self._relations()}
         n_words = sum(len(relation.words) for relation in by_name.values())
         with self._bar(len(sides) * n_words, "compares", "word") as progress:
@@ -323,7 +329,7 @@ class Coder(Runner):
             def make(unit: str) -> list[Record]:
                 relation = by_name[unit]
                 given = (relation.words, self.asked.layer, plan.batch_size, progress)
-                states = {
+                states: dict[Side, Any] = {
                     side: parallelogram.word_states(model, *given) for side, model in sides.items()
                 }
                 return [

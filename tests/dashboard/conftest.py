@@ -182,13 +182,14 @@ def plan(
     n_units: int,
     models: dict[str, str],
     mode: str | None = None,
+    options: str | None = None,
 ) -> None:
     lake.plan(
         {
             "measurement_id": name, "method": method, "method_version": 1, "prompt_set": "bank",
             "prompt_set_sha256": "5e7", "seeds": list(SEEDS) if method == "structural" else [],
             "dtype": "float32", "backend": "transformers", "device_kind": "cpu", "replicate": 0,
-            "options": f'{{"mode":"{mode}"}}' if mode else '{"tau":"resultant"}',
+            "options": options or (f'{{"mode":"{mode}"}}' if mode else '{"tau":"resultant"}'),
             "text_sha256": None, "n_units": n_units, "batch_size": 8, "code_version": "0",
             "library_versions": "{}",
         },

@@ -2,6 +2,7 @@
 
 import json
 
+from tests.warehouse import crosscoder_rows as rows
 from tests.warehouse.making import measurement, model
 from warehouse.lake import Lake
 
@@ -83,7 +84,12 @@ SECOND_BEST = "<b>So</b> 7"  # a model's text is no markup
 def add_features(lake: Lake) -> None:
     """One pair: ablated at 5 and 20 %, steered at 0 and 0.4, one relation and one unknown."""
     lake.add_models([model("b"), model("d")])
-    add(lake, "x", "crosscoder", {})
+    coder = {
+        "crosscoder_step": [rows.step(0), rows.step(1)],
+        "crosscoder_summary": [rows.summary(2, 0.0)],
+        "latent": [rows.latent(0), rows.latent(1, 1.0, 19.0)],
+    }
+    add(lake, "x", "crosscoder", coder)
     verdicts = [
         ablation(),
         ablation(top_percent=20.0, n_features=8, label="not distilled-causal"),
@@ -93,14 +99,14 @@ def add_features(lake: Lake) -> None:
     random = {"direction": "random 0", "latent": None}
     tables = {
         "steering": [
-            row
+            one
             for over in ({}, random)
-            for row in (steered(0.0, "before", **over), steered(0.4, SECOND_BEST, **over))
+            for one in (steered(0.0, "before", **over), steered(0.4, SECOND_BEST, **over))
         ],
         "steering_verdict": [
-            row
+            one
             for over in ({}, random)
-            for row in (outcome(0.0, 1.0, **over), outcome(0.4, 1.5, "over-thinking", **over))
+            for one in (outcome(0.0, 1.0, **over), outcome(0.4, 1.5, "over-thinking", **over))
         ],
     }
     add(lake, "s", "steering", tables)
@@ -115,6 +121,7 @@ def add_features(lake: Lake) -> None:
 
 
 def add(lake: Lake, name: str, method: str, tables: dict[str, list[dict[str, object]]]) -> None:
-    options = json.dumps({"inputs": {"crosscoder": "x"}})
+    settings = {"sparsity": "batchtopk", "k": 8, "n_steps": 2}
+    options = json.dumps({"inputs": {"crosscoder": "x"}, "settings": settings})
     lake.plan(measurement(name, method, 1, options=options), PAIR)
     lake.append_unit(name, "all", tables, 1.0)

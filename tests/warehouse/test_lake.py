@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import circuit_rows
+import crosscoder_rows
 import provenance_rows
 import pytest
 import stability_rows
@@ -455,6 +456,7 @@ def test_every_check_finds_what_it_is_for(lake, location):
     }
     add_unit(lake, "l", "lineage", {"derivative": "good", "base": "b"}, weights)
     broken = {**provenance_rows.one_of_each_broken(), **stability_rows.one_of_each_broken()}
+    broken |= crosscoder_rows.one_of_each_broken()
     add_unit(lake, "r", "rollout", {"model": "good"}, broken)
     # No ablation has these means.
     add_unit(lake, "c", "component", {"model": "good"}, circuit_rows.one_of_each_broken())

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import circuit_rows
+import crosscoder_rows
 import provenance_rows
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -116,7 +117,7 @@ def fill(lake: Lake) -> None:
     tables["weight_lineage"] = [weight_row(0, "q", cosine=2 / 3), weight_row(None, "embed")]
     add_unit(lake, "l", "lineage", {"base": "base", "derivative": "child"}, tables)
     texts = {**provenance_rows.one_of_each(), **stability_rows.one_of_each()}
-    texts |= circuit_rows.one_of_each()
+    texts |= circuit_rows.one_of_each() | crosscoder_rows.one_of_each()
     add_unit(lake, "r", "rollout", {"model": "child"}, texts)
     lake.add_comparisons([comparison("child", "base", "an-earlier-base")])
     lake.add_comparisons([comparison("child", "base", "base"), comparison("child", "teacher", "t")])
@@ -152,8 +153,9 @@ def test_what_is_packed_is_what_is_taken(source, path, lake):
     taken = pack.take_pack(lake, path)
     # Records: 4 + 3 tau, 1 + 3 templates, 1 distance, 1 winner gap of 2 prompts, 1 stiffness,
     # 1 curvature of 2 prompts, 1 lineage of 2 weights, 1 row of each of 8 tables of provenance,
-    # 9 of stability: 2 limits, 2 steps, 1 of each of 5 more; 1 of each of 19 of circuits.
-    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (9, 0, 58)
+    # 9 of stability: 2 limits, 2 steps, 1 of each of 5 more; 1 of each of 19 of circuits,
+    # 1 of each of 11 of crosscoders.
+    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (9, 0, 69)
     complete = {"s-base", "s-child", "t-base", "t-child", "d", "w", "f", "l", "r"}
     for table in (*(t.name for t in TABLES.values() if t.is_record), "organism", "model"):
         theirs = rows_of(lake, table)

@@ -1,0 +1,174 @@
+"""Which features did distillation make? The marts of crosscoders."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from dashboard import crosscoder_charts, feature_views, live, tables
+from dashboard.data import mart
+from dashboard.tables import Heading
+from dashboard.words import count, escaped, instant, number, span
+
+LATENTS = {
+    "latent": Heading("Latent"),
+    "nrn": Heading("NRN", number, "0 base-only, 0.5 shared, 1 distilled-only"),
+    "latent_class": Heading("By NRN"),
+    "is_genuine": Heading("Borne out", None, "of NRN above 0.9: whether latent scaling agrees"),
+    "nu_eps": Heading("ν of the error", number, "base over distilled; genuine below 0.2"),
+    "nu_r": Heading("ν rebuilt", number, "base over distilled; genuine below 0.5"),
+    "cosine": Heading("Cosine", number, "of its directions in both models"),
+    "fire_freq": Heading("Fires on", number, "share of tokens"),
+    "max_activation": Heading("Largest", number, "activation"),
+    "category": Heading("Words", None, "what its 50 most activating tokens are part of"),
+}
+ENDS = {
+    "category": Heading("Words"),
+    "n_top": Heading("Most distilled"),
+    "n_bottom": Heading("Most of the base"),
+    "difference": Heading("Difference", number, "of the two shares"),
+    "ci_low_difference": Heading("95 % from", number),
+    "ci_high_difference": Heading("to", number),
+}
+USES = {
+    "Taken out": feature_views.ablation,
+    "Added": feature_views.steering,
+    "Word geometry": feature_views.geometry,
+}
+
+
+def main() -> None:
+    """Draw the page: the pair, its gates, its latents, and what they do."""
+    st.title("Which features did distillation make?")
+    drawn = live.stamp("crosscoder_training")
+    steps = mart("crosscoder_training")
+    live.refresh_when_new("crosscoder_training", drawn)
+    if steps.is_empty():
+        live.invite(
+            "No crosscoder has been trained yet. Here the latents of one dictionary over a base "
+            "and its distilled derivative would stand, by how much of each is in either model.",
+            [
+                (
+                    "Two embedded models, in a quarter of an hour and without a GPU:",
+                    "cicatrix crosscode --base zoo:llama-base --distilled zoo:llama-distilled",
+                ),
+                (
+                    "Models and text of your own:",
+                    "cicatrix crosscode --base BASE --distilled DISTILLED --text texts.jsonl",
+                ),
+            ],
+        )
+        return
+    chosen = _choose(steps)
+    found = mart("crosscoder", measurement_id=chosen)
+    for row in found.iter_rows(named=True):
+        _answer(row)
+    st.subheader("Training")
+    st.altair_chart(crosscoder_charts.curves(steps.filter(measurement_id=chosen)))
+    if found.is_empty():
+        st.caption("It still trains: its latents are described when it is done.")
+        return
+    _latents(chosen)
+    _uses(found.row(0, named=True))
+    live.copy_link()
+    with st.expander("How this is measured"):
+        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+
+
+def _choose(steps: pl.DataFrame) -> str:
+    """The measurement of the crosscoder that is shown, newest first."""
+    runs = (
+        steps.select("measurement_id", "base", "distilled", "sparsity", "planned_at")
+        .unique()
+        .sort("planned_at", "measurement_id", descending=[True, False])
+    )
+    names = {
+        row["measurement_id"]: f"{row['distilled']} over {row['base']}, {row['sparsity']}, "
+        f"{instant(row['planned_at'])}"
+        for row in runs.iter_rows(named=True)
+    }
+    return str(
+        st.selectbox(
+            "Crosscoder",
+            list(names),
+            format_func=lambda one: names[one],
+            key="crosscoder",
+            bind="query-params",
+        )
+    )
+
+
+def _answer(row: dict[str, Any]) -> None:
+    gate = "may be read" if row["is_interpretable"] else "**are not interpretable**"
+    st.markdown(
+        f"**{escaped(row['distilled'])}** over {escaped(row['base'])}: of "
+        f"{count(row['n_live'], 'live latent')}, **{row['n_distilled_only']}** are distilled-only "
+        f"by their norms alone, **{row['n_genuine']}** by latent scaling; mean NRN "
+        f"{number(row['mean_nrn'])} ({span(row['ci_low_mean_nrn'], row['ci_high_mean_nrn'])}).",
+        help=f"Measured {instant(row['measured_at'])}",
+    )
+    st.markdown(
+        f"Its latents {gate}: {escaped(row['reasons'])}; on {row['n_held_out']:,} tokens it was "
+        "not trained on."
+    )
+    for other in mart("latent_control", measurement_id=row["measurement_id"]).iter_rows(named=True):
+        if other["category"] == "any":
+            st.markdown(
+                f"Latents of reasoning words, against {escaped(other['control'])}: "
+                f"**{other['answer']}** ({other['n_category']} of {other['n']} against "
+                f"{other['n_category_control']} of {other['n_control']}; difference "
+                f"{number(other['difference'])}, "
+                f"{span(other['ci_low_difference'], other['ci_high_difference'])})."
+            )
+
+
+def _latents(chosen: str) -> None:
+    st.subheader("Latents")
+    st.altair_chart(crosscoder_charts.histogram(mart("latent_histogram", measurement_id=chosen)))
+    ends = mart("latent_end", measurement_id=chosen)
+    if ends.height:
+        st.caption(f"Words that the {ends['n_per_end'].max()} latents at either end of NRN fire on")
+        tables.show(ends, ENDS)
+    latents = mart("latent_feature", measurement_id=chosen).sort("nrn", descending=True)
+    live_ones = latents.filter(pl.col("nrn").is_not_null())
+    tables.show(live_ones, LATENTS)
+    tables.download(latents, "latents")
+    latent = st.selectbox(
+        "Where a latent is most active",
+        live_ones["latent"].to_list(),
+        key="latent",
+        bind="query-params",
+    )
+    places = mart("latent_place", measurement_id=chosen, latent=latent).sort("rank")
+    if places.is_empty():
+        st.caption("No contexts of this latent are kept.")
+        return
+    for row in places.iter_rows(named=True):
+        st.markdown(_marked(row))
+
+
+def _marked(row: dict[str, Any]) -> str:
+    """A context with its tokens in bold where the latent fires, and its size in both models."""
+    pieces = [
+        f"**`{_code(token)}`**" if i == row["token"] else
+        f"`{_code(token)}`" if value > 0 else escaped(token.replace("\n", " "))
+        for i, (token, value) in enumerate(zip(row["tokens"], row["activations"], strict=True))
+    ]  # fmt: skip
+    base, distilled = number(row["activation_base"]), number(row["activation_distilled"])
+    return f"{''.join(pieces)} &emsp;:gray[base {base}, distilled {distilled}]"
+
+
+def _code(token: str) -> str:
+    return token.replace("`", "'").replace("\n", "⏎") or " "
+
+
+def _uses(row: dict[str, Any]) -> None:
+    st.subheader("What they do")
+    use = st.segmented_control(
+        "Latents", list(USES), default="Taken out", required=True, key="use", bind="query-params"
+    )
+    USES[use](row["base"], row["distilled"])
+
+
+main()

@@ -1,0 +1,49 @@
+"""The page of crosscoders: empty, in training, and with its latents."""
+
+import json
+
+import pytest
+
+from tests.dashboard.conftest import plan
+from tests.warehouse import crosscoder_rows as rows
+from tests.warehouse.making import model
+from warehouse.lake import Lake
+
+pytestmark = pytest.mark.slow  # models run, or pages are drawn: minutes in all
+
+
+def said(app) -> str:
+    kinds = (app.title, app.subheader, app.markdown, app.caption, app.code, app.info)
+    text = "\n".join(str(element.value) for kind in kinds for element in kind)
+    return text.replace("\u00a0", " ").replace("\\", "")
+
+
+def test_an_empty_lake_shows_the_command(home, page):
+    app = page("crosscoder")
+    assert not app.exception
+    assert "cicatrix crosscode --base zoo:llama-base --distilled zoo:llama-distilled" in said(app)
+
+
+def test_latents_and_their_contexts(home, page):
+    with Lake.open() as lake:
+        lake.add_models([model("b"), model("d")])
+        options = json.dumps({"settings": {"sparsity": "batchtopk", "k": 8, "n_steps": 2}})
+        plan(lake, "c", "crosscoder", 2, {"base": "b", "distilled": "d"}, options=options)
+        lake.append_unit("c", "steps", {"crosscoder_step": [rows.step(0), rows.step(1)]}, 1.0)
+        training = page("crosscoder")
+        assert not training.exception
+        assert "It still trains" in said(training)
+        tables = {
+            "crosscoder_summary": [rows.summary(2, 0.0)],
+            "latent": [rows.latent(0), rows.latent(1, 1.0, 19.0, is_genuine=False)],
+            "latent_context": [rows.context(1)],
+            "latent_category": [rows.category()],
+        }
+        lake.append_unit("c", "latents", tables, 1.0)
+    app = page("crosscoder")
+    assert not app.exception
+    text = said(app)
+    assert "of 2 live latents, **1** are distilled-only by their norms alone, **0** by" in text
+    assert "Its latents may be read: why; on 50 tokens" in text
+    assert "**` wait`**" in text  # latent 1 stands first: its NRN is the largest
+    assert "base 4" in text and "distilled 76" in text  # 4 times the norms 1 and 19
