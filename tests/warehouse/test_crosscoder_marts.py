@@ -163,7 +163,10 @@ RANGE, USE, DEAD = "crosscoder_out_of_range", "feature_use_out_of_range", "dead_
     ("check", "tables"),
     [
         (RANGE, {"crosscoder_step": [step(dead_share=1.5)]}),
-        (RANGE, {**described(), "crosscoder_summary": [summary(5, 0.2, fvu_base=0.5)]}),  # gates are open
+        (
+            RANGE,
+            {**described(), "crosscoder_summary": [summary(5, 0.2, fvu_base=0.5)]},
+        ),  # gates are open
         (RANGE, {**described(), "latent": [latent(0, nrn=0.75), *FIVE[1:]]}),
         (RANGE, {**described(), "latent": [latent(0, is_genuine=True), *FIVE[1:]]}),
         (RANGE, {**described(), "latent": [latent(0, n_fired=20), *FIVE[1:]]}),
