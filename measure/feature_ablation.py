@@ -53,6 +53,7 @@ TOP_PERCENTS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 FILTER_ORDERS: tuple[FilterOrder, ...] = ("firing-first", "nrn-first")
 SHARED_NRN = 0.5
 N_PAIRS = 100  # of a category
+MAX_TOKENS = 512  # of a text
 N_DRAWS = 5  # of the control
 N_NEAREST = 3  # in firing, of which a control is drawn
 SIDES: tuple[Side, ...] = ("base", "distilled")
@@ -84,7 +85,7 @@ def contexts(
 ) -> list[Context]:
     """Draw up to `n_pairs` texts of each category and in each one of its words, at random.
 
-    What a text gives is drawn by its own generator; texts longer than the model are cut.
+    What a text gives is drawn by its own generator; of a longer text the first 512 tokens count.
     """
     every = [_context(model, text_id, text, seed) for text_id, text in sorted(texts.items())]
     kept: dict[str, list[Pair]] = {}
@@ -96,16 +97,23 @@ def contexts(
     return [Context(c.text_id, c.ids, tuple(kept[c.text_id])) for c in every if c.text_id in kept]
 
 
+def cut(model: CausalLM, tokens: list[int]) -> list[int]:
+    """The first 512 of what there is a token, or as many as the model's positions reach."""
+    return tokens[: min(MAX_TOKENS, model.max_tokens or MAX_TOKENS)]
+
+
 def _context(model: CausalLM, text_id: str, text: str, seed: int) -> Context:
     ids, starts = model.encode_with_starts(text)
-    ids, starts = ids[: model.max_tokens], starts[: model.max_tokens]
+    n_all = len(ids)
+    ids, starts = cut(model, ids), cut(model, starts)
     known = [i for i, start in enumerate(starts) if start >= 0]
     edges = np.array([starts[i] for i in known])
     rng = item_rng(seed, f"pairs of {text_id}", 0)
     found: dict[Category, list[int]] = {}
     for trigger in categories.triggers(text):
         place = known[max(0, int(np.searchsorted(edges, trigger.start, side="right")) - 1)]
-        is_cut = len(ids) == model.max_tokens and place == len(ids) - 1
+        # Of a text that was cut, words beyond the cut would seem to begin in its last token.
+        is_cut = len(ids) < n_all and place == len(ids) - 1
         if place > 1 and not is_cut:  # a context of the first token alone has nothing taken away
             found.setdefault(trigger.category, []).append(place)
     drawn: dict[Category, int] = {

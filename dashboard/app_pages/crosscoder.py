@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from dashboard import crosscoder_charts, live, tables
+from dashboard import crosscoder_charts, feature_views, live, tables
 from dashboard.data import mart
 from dashboard.tables import Heading
 from dashboard.words import count, escaped, instant, number, span
@@ -31,40 +31,10 @@ ENDS = {
     "ci_low_difference": Heading("95 % from", number),
     "ci_high_difference": Heading("to", number),
 }
-ABLATION = {
-    "category": Heading("Words"),
-    "filter_order": Heading("Filter"),
-    "top_percent": Heading("Top %", number, "of latents, by how often they fire"),
-    "n_features": Heading("Latents"),
-    "n_pairs": Heading("n", None, "contexts with a next token"),
-    "d_distilled": Heading("Distilled", number, "change of the next token's logit"),
-    "ci_low_d_distilled": Heading("95 % from", number),
-    "ci_high_d_distilled": Heading("to", number),
-    "d_base": Heading("Base", number),
-    "d_control": Heading("Control", number, "random latents that fire as often"),
-    "label": Heading("Verdict"),
-}
-STEERING = {
-    "direction": Heading("Direction"),
-    "category": Heading("Words"),
-    "amplitude": Heading("Amplitude", number),
-    "n_problems": Heading("n"),
-    "length_ratio": Heading("Length, ratio", number, "to amplitude 0"),
-    "ci_low_length_ratio": Heading("95 % from", number),
-    "ci_high_length_ratio": Heading("to", number),
-    "triggers_per_100": Heading("Words per 100", number),
-    "accuracy": Heading("Accuracy", number),
-    "repetition": Heading("Repetition", number),
-    "label": Heading("Verdict"),
-}
-GEOMETRY = {
-    "relation": Heading("Word pairs"),
-    "n_axes": Heading("Axes"),
-    "n_pairs": Heading("n"),
-    "d_area": Heading("Area, distilled less base", number),
-    "ci_low_d_area": Heading("95 % from", number),
-    "ci_high_d_area": Heading("to", number),
-    "change": Heading("Change"),
+USES = {
+    "Taken out": feature_views.ablation,
+    "Added": feature_views.steering,
+    "Word geometry": feature_views.geometry,
 }
 
 
@@ -194,17 +164,11 @@ def _code(token: str) -> str:
 
 
 def _uses(row: dict[str, Any]) -> None:
-    pair = {"base": row["base"], "distilled": row["distilled"], "is_newest": True}
-    for title, name, headings in (
-        ("Latents taken out", "ablated_feature", ABLATION),
-        ("Latents added", "steered_direction", STEERING),
-        ("Geometry of words", "word_geometry_gain", GEOMETRY),
-    ):
-        found = mart(name, **pair)
-        if found.height:
-            st.subheader(title)
-            tables.show(found, headings)
-            tables.download(found, name)
+    st.subheader("What they do")
+    use = st.segmented_control(
+        "Latents", list(USES), default="Taken out", required=True, key="use", bind="query-params"
+    )
+    USES[use](row["base"], row["distilled"])
 
 
 main()

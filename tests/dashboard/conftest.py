@@ -11,6 +11,7 @@ import streamlit as st
 
 from tests.dashboard.ablations import add_ablations
 from tests.dashboard.comparing import add_pairs
+from tests.dashboard.features import add_features
 from tests.dashboard.insides import add_insides
 from tests.dashboard.traces import add_rankings, add_traces
 from warehouse.lake import Lake, Location
@@ -112,6 +113,22 @@ def compared(home: Path, compared_home: Path, monkeypatch: pytest.MonkeyPatch) -
     """Compared pairs and nothing else, to read only."""
     assert home != compared_home
     monkeypatch.setenv("CICATRIX_HOME", str(compared_home))
+
+
+@pytest.fixture(scope="session")
+def features_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with latents in use, see `features`; no test writes to it."""
+    made = tmp_path_factory.mktemp("features")
+    with Lake.open(Location.from_env({"CICATRIX_HOME": str(made)})) as lake:
+        add_features(lake)
+    return made
+
+
+@pytest.fixture
+def featured(home: Path, features_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Latents in use and nothing else, to read only."""
+    assert home != features_home
+    monkeypatch.setenv("CICATRIX_HOME", str(features_home))
 
 
 @pytest.fixture
