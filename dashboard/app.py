@@ -26,7 +26,6 @@ pages = [
 ]
 page = st.navigation(pages, position="hidden")  # our own links stay in sight on a phone
 live.show_links(pages)
-live.choose_as_of()
 try:
     page.run()
 except LakeError as error:

@@ -11,6 +11,7 @@ from warehouse.lake import Location
 # Their states follow the clock too: a run without a sign for long turns silent with no new row.
 _FOLLOWS_THE_CLOCK = ("run", "run_unit")
 AS_OF = "as_of"  # the control, in every address
+LOOKING_BACK = "looking_back"  # what it says, kept from page to page
 
 
 def mart(name: str, **equals: object) -> pl.DataFrame:
@@ -24,7 +25,7 @@ def mart(name: str, **equals: object) -> pl.DataFrame:
 
 def as_of() -> datetime | None:
     """The instant that every page looks back to, in UTC; None is now."""
-    chosen = st.session_state.get(AS_OF)
+    chosen = st.session_state.get(LOOKING_BACK)
     return chosen.replace(tzinfo=UTC) if isinstance(chosen, datetime) else None
 
 

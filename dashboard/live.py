@@ -9,10 +9,12 @@ import altair as alt
 import streamlit as st
 
 from dashboard import charts, data
+from dashboard.words import escaped
 from warehouse import read
 from warehouse.lake import LakeError
 
 _SETTLE = timedelta(minutes=1)
+_AS_OF_WROTE = "as_of_wrote"
 
 
 def stamp(mart: str) -> str:
@@ -43,23 +45,37 @@ def show_links(pages: "Sequence[st.Page]") -> None:
     with st.container(horizontal=True, gap="medium"):
         for page in pages:
             st.page_link(page, width="content")
+        _choose_as_of()
+    if (then := data.as_of()) is not None:
+        st.caption(f"Looking back to {then:%Y-%m-%d %H:%M} UTC; what came later is hidden.")
 
 
-def choose_as_of() -> None:
-    """The instant that all pages look back to, kept from page to page and in the address."""
-    then = data.as_of()
-    with st.popover(f"As of {then:%Y-%m-%d %H:%M} UTC" if then else "As of now",
-                    icon=":material/history:"):  # fmt: skip
-        st.datetime_input(
-            "As of, UTC; empty is now", value=None, key=data.AS_OF, bind="query-params",
-            step=60, max_value=datetime.now(UTC).replace(tzinfo=None) + timedelta(minutes=1),
-        )  # fmt: skip
+def _choose_as_of() -> None:
+    """The instant that all pages look back to, kept from page to page and in each address."""
+    if data.AS_OF not in st.session_state:  # another page was opened, which forgets controls
+        st.session_state[data.AS_OF] = st.session_state.get(data.LOOKING_BACK)
+    asked = st.query_params.get(data.AS_OF)
+    if asked is not None and asked != st.session_state.get(_AS_OF_WROTE):
+        try:
+            then = datetime.fromisoformat(asked)
+            st.session_state[data.AS_OF] = (
+                then.astimezone(UTC).replace(tzinfo=None) if then.tzinfo else then
+            )
+        except ValueError:
+            st.info(f"'{escaped(asked)}' is no instant; one reads like 2026-01-31T12:00, in UTC.")
+    with st.popover("As of", icon=":material/history:", type="tertiary"):
+        st.datetime_input("As of, UTC; empty is now", value=None, key=data.AS_OF, step=60)
         st.caption(
             "Every page but SQL then shows what was complete, declared and judged by then. Records "
             "are only ever added, so this outlives the lake's snapshots."
         )
-    if then is not None:
-        st.caption(f"Looking back to {then:%Y-%m-%d %H:%M} UTC; what came later is hidden.")
+    chosen = st.session_state[data.LOOKING_BACK] = st.session_state.get(data.AS_OF)
+    written = chosen.isoformat(timespec="minutes") if chosen else None
+    if written:
+        st.query_params[data.AS_OF] = written
+    elif data.AS_OF in st.query_params:
+        del st.query_params[data.AS_OF]
+    st.session_state[_AS_OF_WROTE] = written
 
 
 def draw(chart: alt.LayerChart | alt.Chart) -> None:

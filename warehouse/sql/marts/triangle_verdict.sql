@@ -12,8 +12,12 @@
 -- d: centroid distance from the base to the derivative, logits
 -- d_crp: CRP distance of that side
 -- c_primary: centroid distance from the base to the primary reference, logits
+-- ci_low_c_primary: 2.5th percentile over prompts, logits
+-- ci_high_c_primary: 97.5th percentile over prompts, logits
 -- c_primary_crp: CRP distance of that side
 -- c_shared: centroid distance from the base to the shared comparator, logits
+-- ci_low_c_shared: 2.5th percentile over prompts, logits
+-- ci_high_c_shared: 97.5th percentile over prompts, logits
 -- c_shared_crp: CRP distance of that side
 -- dc_primary: d over c by centroid against the primary reference
 -- low_dc_primary: lower end of d's interval over the upper of c's: with the other end at least 90 % of resamples
