@@ -103,7 +103,7 @@ class CircuitRun(Runner):
                     f"{student!r} is the teacher itself: give a model that was distilled from it"
                 )
         for ref in choice.models():
-            if self.source(ref).is_masked and "residual" in choice.parts:
+            if self.source_of(ref).is_masked and "residual" in choice.parts:
                 raise BadInput(
                     f"{ref!r} is a masked model, whose layers norm what they add, so that no part "
                     "of it writes towards an answer by itself: leave `residual` out"
@@ -142,7 +142,7 @@ class CircuitRun(Runner):
 
     def n_components(self, ref: str) -> int:
         """Heads and MLPs of a model."""
-        return models.shape_of(self.source(ref))[1]
+        return models.shape_of(self.source_of(ref))[1]
 
     def n_passes_missing(self) -> int:
         """Prompts that have to go through models, whole or from a layer on."""
@@ -167,7 +167,7 @@ class CircuitRun(Runner):
     def _jobs(self, ref: str) -> list[TaskJob]:
         """What a model is run for by itself, on its prompts."""
         given, parts = self.task_set(ref), self.choice.parts
-        n_layers, n_components = models.shape_of(self.source(ref))
+        n_layers, n_components = models.shape_of(self.source_of(ref))
         layers = ablation.units(n_layers)[1:]
 
         def plan(of: Any, units: tuple[str, ...] = ("all",)) -> Measurement:
@@ -204,7 +204,7 @@ class CircuitRun(Runner):
 
     def _prompts(self, ref: str, n_prompts: int) -> TaskSet:
         """The task's prompts as a model reads them, with a mask to be filled if it is one."""
-        source = self.source(ref)
+        source = self.source_of(ref)
         name = tasks.name_for(self.task, is_zoo=source.kind == "zoo")
         return tasks.task_set(
             models.tokenizer_of(source),
@@ -236,7 +236,7 @@ class CircuitRun(Runner):
                 plan,
                 given,
                 teacher=noise.Observed(theirs, *self._looked_at(teacher)),
-                has_bos=_has_bos(self.source(teacher), given),
+                has_bos=_has_bos(self.source_of(teacher), given),
                 why_other_basis=self._why_other_basis(student),
                 n_components=self.n_components(student),
             )
@@ -389,7 +389,7 @@ class CircuitRun(Runner):
         alike = similarity.similarity(
             (patterns_t, patterns_s),
             (outputs_t, outputs_s),
-            has_bos=_has_bos(self.source(teacher), asked),
+            has_bos=_has_bos(self.source_of(teacher), asked),
             why_other_basis=self._why_other_basis(student),
             mode=mode,
         )
@@ -403,7 +403,7 @@ class CircuitRun(Runner):
 
     def _why_other_basis(self, student: str) -> str | None:
         """Why MLP outputs do not lie in one basis: by the weights, not by anybody's word."""
-        ours, theirs = (self.source(ref) for ref in (student, self.choice.teacher))
+        ours, theirs = (self.source_of(ref) for ref in (student, self.choice.teacher))
         found = lineage.measure_pair(ours, theirs, iter)[0]
         label = getattr(found, "lineage_label", "NOT COMPARABLE")
         if label in ("SAME LINEAGE", "PARTIAL"):

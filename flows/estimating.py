@@ -207,7 +207,7 @@ class CrosscoderEstimate:
             f"to do, if none of it is there: {self.n_tokens:,} tokens harvested of both models "
             f"({self.disk_bytes / 1e9:.2f} GB of disk), {self.n_steps:,} steps of "
             f"{self.batch_size:,} tokens for {self.n_latents:,} latents; about "
-            f"{_duration(self.seconds)} and {self.memory_bytes / 1e9:.1f} GB of memory on "
+            f"{duration(self.seconds)} and {self.memory_bytes / 1e9:.1f} GB of memory on "
             f"{self.device}, and as long again for what the latents do"
         )
 

@@ -35,7 +35,7 @@ class Runner:
             self._ids[ref] = sources.model_id_of(ref, may_be_masked=self.takes_masked)
         return self._ids[ref]
 
-    def source(self, ref: str) -> sources.Source:
+    def source_of(self, ref: str) -> sources.Source:
         """The checked source of a model."""
         return sources.find(ref, may_be_masked=self.takes_masked)
 
@@ -43,7 +43,7 @@ class Runner:
         """A model in memory, known to the lake; the one before it is let go of."""
         if self._loaded is None or self._loaded[0] != ref:
             self._loaded = None
-            source = self.source(ref)
+            source = self.source_of(ref)
             model = models.load(source, device=self.device, dtype=self._dtype)
             self._loaded = (ref, model)
             self.lake.add_models([asdict(model.card)])
