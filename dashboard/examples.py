@@ -5,7 +5,7 @@ EXAMPLES = {
 select derivative, family, median_non_max_x_eps as x_eps,
     min_non_max_x_eps as lowest, max_non_max_x_eps as highest,
     n_seeds, structural_status
-from scar
+from structural_scar
 order by x_eps desc nulls last
 limit 50""",
     "Scars by family": """\
@@ -14,7 +14,7 @@ select family, is_distilled, count(*) as n_derivatives,
     median(median_non_max_x_eps) as median_x_eps,
     quantile_cont(median_non_max_x_eps, 0.05) as low_5_percent,
     quantile_cont(median_non_max_x_eps, 0.95) as high_95_percent
-from scar
+from structural_scar
 where median_non_max_x_eps is not null
 group by all
 order by family, is_distilled""",

@@ -65,7 +65,7 @@ class Facts:
             "where derivative.model_id = ? and base.model_id = ?",
             [pair.ids["derivative"], pair.ids["base"]],
         ).row(0, named=True)
-        scar = _rows(lake, "scar", pair)
+        scar = _rows(lake, "structural_scar", pair)
         functional = _rows(lake, "functional_distance", pair).filter(role="derivative")
         lineage = _rows(lake, "lineage", pair).sort("measured_at", descending=True)
         triangle = _rows(lake, "triangle", pair).sort("measured_at")
@@ -125,7 +125,7 @@ def null_medians(lake: Lake, displaced: pl.DataFrame, facts: Facts) -> list[floa
     asked = displaced.filter(is_asked, base_id=facts.base_id)
     null = displaced.filter(~is_asked & ~pl.col("is_distilled"))
     scars = lake.query(
-        "select derivative_id, base_id, median_non_max_x_eps from scar "
+        "select derivative_id, base_id, median_non_max_x_eps from structural_scar "
         "where median_non_max_x_eps is not null"
     )
     found = null.join(asked, on="protocol", how="semi").join(scars, on=["derivative_id", "base_id"])

@@ -6,7 +6,7 @@
 Frames are polars.
 
 >>> from warehouse import read
->>> read.mart("scar", family="llama")
+>>> read.mart("structural_scar", family="llama")
 """
 
 import threading
@@ -25,7 +25,7 @@ from warehouse.tables import TABLES
 _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "structural_dim": ("structural",),
     "structural_distance": ("structural",),
-    "scar": ("structural",),
+    "structural_scar": ("structural",),
     "functional_fit": ("template_distance",),
     "functional_distance": ("template_distance",),
     "winner_gap": ("template_distance",),

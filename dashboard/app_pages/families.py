@@ -36,7 +36,7 @@ with controls:
     chosen = st.pills("Families", known, selection_mode="multi", key="family", bind="query-params")
 # Families in the order of their loudest derivative, which stands first.
 scar = (
-    of_families(mart("scar"), chosen)
+    of_families(mart("structural_scar"), chosen)
     .sort("median_non_max_x_eps", descending=True, nulls_last=True)
     .with_row_index("place")
     .sort(pl.col("place").min().over("family"), "place")
@@ -72,7 +72,7 @@ else:
         "Every value is measured, none is published."
     )
     with st.container(horizontal=True):
-        tables.download(scar, "scar")
+        tables.download(scar, "structural_scar")
         tables.download(seeds, "structural_distance")
 
 st.subheader("Do their outputs differ, too?")

@@ -15,7 +15,7 @@ from warehouse.workbench import Answer, stand_by
 
 MOST_SHOWN = 1_000  # rows of the table on the page; files have all
 SOON_S = 0.6  # an answer within this is shown at once, without a bar before it
-PLACEHOLDER = "select derivative, family, median_non_max_x_eps from scar order by 3 desc"
+PLACEHOLDER = "select derivative, family, median_non_max_x_eps from structural_scar order by 3 desc"
 STYLE = (
     "<style>.st-key-sql textarea {font-family: monospace; font-size: 0.9rem; min-height: 8rem}"
     "</style>"
@@ -225,7 +225,7 @@ def browse(known: tuple[dictionary.Described, ...]) -> None:
         name = st.selectbox(
             "Mart or table",
             list(by_name),
-            index=list(by_name).index("scar"),
+            index=list(by_name).index("structural_scar"),
             key="relation",
             bind="query-params",
             width=380,

@@ -241,7 +241,7 @@ def test_sql_is_typed_run_cancelled_and_restored_by_its_address(address, browser
         wait_for(lambda: "What a statement may do" in text(browser), "the end of the page")
         assert flaws(browser, BACKGROUNDS[mode]) == [], width
     editor = browser.find_element(By.CSS_SELECTOR, ".st-key-sql textarea")
-    editor.send_keys("select derivative, n_seeds from scar", Keys.CONTROL, Keys.ENTER)
+    editor.send_keys("select derivative, n_seeds from structural_scar", Keys.CONTROL, Keys.ENTER)
     wait_for(lambda: "4 rows, all there are." in text(browser), "the answer")
     assert browser.current_url.endswith("/sql?sql=select+derivative%2C+n_seeds+from+scar")
     browser.find_element(By.XPATH, "//button[contains(., 'Chart')]").click()

@@ -11,7 +11,7 @@ from warehouse import read
 
 @pytest.fixture
 def scars(filled):
-    return charts.scars(read.mart("scar"), read.mart("structural_distance"))
+    return charts.scars(read.mart("structural_scar"), read.mart("structural_distance"))
 
 
 def layers(chart) -> list[dict]:
@@ -80,7 +80,9 @@ def test_distances_carry_their_floor_and_unit(filled, measure, n_below):
 
 
 def test_equal_labels_are_told_apart_by_their_id(filled):
-    frame = read.mart("scar").with_columns(derivative=read.mart("scar")["base"])
+    frame = read.mart("structural_scar").with_columns(
+        derivative=read.mart("structural_scar")["base"]
+    )
     names = charts.row_names(frame)
     assert len(set(names.values())) == 4
 
@@ -93,7 +95,7 @@ def test_a_chart_is_inked_for_its_mode(scars):
 
 def test_families_are_drawn_by_what_is_known_of_their_derivatives(filled):
     known = {"llama-distilled": True, "llama-sft-direct": False, "qwen2-sft-direct": False}
-    scar = read.mart("scar").with_columns(
+    scar = read.mart("structural_scar").with_columns(
         pl.col("derivative").replace_strict(known, default=None).alias("is_distilled")
     )
     chart = charts.families(scar)

@@ -143,7 +143,7 @@ def test_what_its_user_declared_is_a_row_of_its_own(filled, add_pair):
     own = _known("llama-pruned", is_distilled=False) | {"declared_by": "user", "seed": None}
     filled.declare(own, instead_of=None)
     filled.add_organisms([_known("llama-sft-direct", is_distilled=False)])
-    chart = charts.families(read.mart("scar", family="llama"))
+    chart = charts.families(read.mart("structural_scar", family="llama"))
     drawn = [row for rows in chart.to_dict()["datasets"].values() for row in rows]
     kinds = {row["derivative"]: row["row"] for row in drawn if "kind" in row}
     assert kinds["llama-pruned"] == "llama · not distilled, declared, n = 1"

@@ -40,7 +40,7 @@ def press(app, label: str):
 
 
 def test_an_empty_lake_can_be_asked_and_says_how_to_fill_it(home, page):
-    app = answered(page("sql", sql="from scar"))
+    app = answered(page("sql", sql="from structural_scar"))
     assert "cicatrix demo" in said(app)
     assert "**No rows.** The statement ran and found none" in said(app)
     assert "Its columns: derivative\\_id, derivative" in said(app)
@@ -60,7 +60,9 @@ def test_before_a_statement_it_says_what_to_do_and_what_there_is(filled, page):
 
 
 def test_the_address_restores_the_statement_and_its_answer(filled, page):
-    sql = "select derivative, median_non_max_x_eps as x from scar order by x desc limit 2"
+    sql = (
+        "select derivative, median_non_max_x_eps as x from structural_scar order by x desc limit 2"
+    )
     app = answered(page("sql", sql=sql))
     assert app.text_area[0].value == sql
     shown = app.dataframe[0].value
@@ -103,7 +105,7 @@ def test_run_without_a_statement_asks_for_one(filled, page):
 
 
 def test_a_plan_is_shown_on_demand(filled, page):
-    app = answered(page("sql", sql="select count(*) from scar"))
+    app = answered(page("sql", sql="select count(*) from structural_scar"))
     app = press(app, "Explain")
     assert "nothing was run" in said(app)
     assert any("DUCKLAKE_SCAN" in code.value for code in app.code)
@@ -151,7 +153,7 @@ def test_a_column_is_found_by_a_word(filled, page):
 
 
 def test_the_address_restores_the_chart(filled, page):
-    sql = "select family, derivative, n_seeds, median_non_max_x_eps as scar from scar"
+    sql = "select family, derivative, n_seeds, median_non_max_x_eps as scar from structural_scar"
     app = answered(page("sql", sql=sql, view="Chart", y="scar", x="derivative", mark="bars"))
     (chart,) = app.get("vega_lite_chart")
     assert '"bar"' in chart.proto.spec and '"title": "scar"' in chart.proto.spec.replace(

@@ -178,7 +178,12 @@ def test_a_run_over_good_and_bad_models(home, model_folder, tmp_path):
     assert "failed: ./gone: model './gone' is no folder" in done.stderr
     assert "Scars and distances to the base" in done.stdout
     rows = json.loads(
-        run("sql", "select derivative from scar where is_measured_here", "--format", "json").stdout
+        run(
+            "sql",
+            "select derivative from structural_scar where is_measured_here",
+            "--format",
+            "json",
+        ).stdout
     )
     assert [row["derivative"] for row in rows] == ["llama-1"]
     failed = "select model_ref from run where state = 'failed' order by 1"

@@ -199,7 +199,7 @@ def test_declared_models_calibrate_and_are_counted_apart(alpha, by_name):
     assert asked["n_null_declared"] == 1
     assert (row.n_distilled, row.n_distilled_declared) == (5, 1)
     assert (row.n_null, row.n_null_declared) == (21, 1)
-    scars = read.mart("scar").filter(declared_by="user")
+    scars = read.mart("structural_scar").filter(declared_by="user")
     assert dict(scars.select("derivative", "is_distilled").iter_rows()) == {
         "taught": True, "plain": False,
     }  # fmt: skip

@@ -318,7 +318,7 @@ def test_a_base_of_another_width_fails_the_pair_alone(home, target, model_folder
         with pytest.raises(BadInput, match="has width 32"):
             session.measure(wrong.model)
         assert session.measure_distances(wrong) == 0
-    assert read.mart("scar").height == 0
+    assert read.mart("structural_scar").height == 0
     assert "has width 32" in read.mart("run", state="failed")["reason"].item()
 
 

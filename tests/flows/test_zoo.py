@@ -27,7 +27,7 @@ def test_a_fresh_lake_is_calibrated_and_passes_every_check(calibrated):
     assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
     organisms = read.table("organism")
     assert set(organisms["name"]) == {found.name for found in members()}
-    scar = read.mart("scar")
+    scar = read.mart("structural_scar")
     derivatives = [found for found in members() if found.role == "derivative"]
     assert set(scar["derivative"]) == {found.name for found in derivatives}
     known = dict(scar.select("derivative", "is_distilled").iter_rows())
@@ -94,11 +94,11 @@ def test_shipped_weights_measure_as_the_records_say(calibrated, tmp_path):
 
 def test_what_is_measured_here_is_told_from_what_was_taken(calibrated):
     chosen = [targets.Target(model="zoo:gpt2-sft-direct", base="zoo:gpt2-base")]
-    before = read.mart("scar").filter(derivative="gpt2-sft-direct")
+    before = read.mart("structural_scar").filter(derivative="gpt2-sft-direct")
     assert before["is_measured_here"].to_list() == [False]
     session = Session(calibrated, chosen, Choice(seeds=(7,)).settings("cpu"), "cpu")
     session.measure("zoo:gpt2-sft-direct")
-    after = read.mart("scar").filter(derivative="gpt2-sft-direct")
+    after = read.mart("structural_scar").filter(derivative="gpt2-sft-direct")
     assert after["is_measured_here"].to_list() == [True]
 
 

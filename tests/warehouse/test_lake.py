@@ -157,7 +157,7 @@ def test_other_misuse_gets_one_line(lake):
     with pytest.raises(LakeError, match="same key"):
         lake.append_unit("s", "u", {"structural_tau": [tau_row(0, 0, 0.5, 0.5)] * 2}, 1)
     with pytest.raises(LakeError, match="no column 'colour'"):
-        read.mart("scar", lake.location, colour="red")
+        read.mart("structural_scar", lake.location, colour="red")
     with pytest.raises(LakeError, match="there is no mart 'scars'"):
         read.mart("scars", lake.location)
 
@@ -282,13 +282,13 @@ def test_a_postgres_catalog_is_given_as_pairs_or_as_a_url(catalog, libpq):
 
 def test_a_missing_configured_catalog_is_an_error_until_it_is_made(tmp_path):
     place = Location.from_env({"CICATRIX_CATALOG": str(tmp_path / "there" / "catalog.sqlite")})
-    for attempt in (lambda: Lake.open(place), lambda: read.mart("scar", place)):
+    for attempt in (lambda: Lake.open(place), lambda: read.mart("structural_scar", place)):
         with pytest.raises(LakeError, match=r"no lake.*cicatrix init"):
             attempt()
     assert not (tmp_path / "there").exists()
     create(place)
     create(place)
-    assert read.mart("scar", place).is_empty()
+    assert read.mart("structural_scar", place).is_empty()
     assert Lake.open(place).add_models([model("m")]) == 1
 
 
@@ -329,7 +329,7 @@ def test_a_file_that_is_no_lake_is_left_alone(location, content):
 def test_a_half_made_catalog_is_made_anew(location):
     Path(location.catalog).parent.mkdir(parents=True)
     Path(location.catalog).touch()  # killed before the first table
-    assert read.mart("scar", location).is_empty()
+    assert read.mart("structural_scar", location).is_empty()
     with Lake.open(location) as lake:
         assert lake.add_models([model("m")]) == 1
 

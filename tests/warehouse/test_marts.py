@@ -72,7 +72,7 @@ def test_scar_keeps_the_largest_seed_apart(lake, location):
     add_structural(lake, "base", {0: [0.5], 1: [0.5], 2: [0.5], 123: [0.5]})
     add_structural(lake, "child", {0: [0.6], 1: [0.7], 2: [0.9], 123: [0.8]})
     lake.add_comparisons([comparison("child", "base", "base")])
-    row = read.mart("scar", location).row(0, named=True)
+    row = read.mart("structural_scar", location).row(0, named=True)
     assert row["n_seeds"] == 4 and row["max_seed"] == 2
     assert row["max_seed_x_eps"] == pytest.approx(4000)
     assert row["min_non_max_x_eps"] == pytest.approx(1000)
@@ -100,7 +100,7 @@ def test_a_scar_below_its_floor_says_why(lake, location, taus, rerun_shift, reas
     add_structural(lake, "base", {0: [0.5], 1: [0.5]})
     add_structural(lake, "child", taus, rerun_shift)
     lake.add_comparisons([comparison("child", "base", "base")])
-    row = read.mart("scar", location).row(0, named=True)
+    row = read.mart("structural_scar", location).row(0, named=True)
     assert row["structural_status"] == "not interpretable"
     assert row["structural_reason"] == reason
     valid = row["is_eps_valid"]
@@ -139,10 +139,10 @@ def test_only_complete_and_like_measurements_are_compared(lake, location):
     lake.plan(measurement("half", "structural", 2), {"model": "child"})
     lake.append_unit("half", "seed-0", {"structural_tau": [tau_row(0, 0, 0.7, 0.7)]}, 1.0)
     assert read.mart("structural_distance", location).is_empty()
-    before = read.newest("scar", location)
+    before = read.newest("structural_scar", location)
     lake.append_unit("half", "seed-1", {"structural_tau": [tau_row(1, 0, 0.7, 0.7)]}, 1.0)
     assert read.mart("structural_distance", location)["distance"].to_list() == pytest.approx([0.2])
-    assert read.newest("scar", location) > before
+    assert read.newest("structural_scar", location) > before
 
 
 def test_the_newest_replicate_and_the_newest_base_count(lake, location):

@@ -174,7 +174,7 @@ def test_what_is_packed_is_what_is_taken(source, path, lake):
     ]
     checks.require_good(lake.location)
     for name in (
-        "scar", "functional_distance", "winner_gap", "stiffness", "fisher", "lineage",
+        "structural_scar", "functional_distance", "winner_gap", "stiffness", "fisher", "lineage",
         "lineage_layer",
     ):  # fmt: skip
         ours, theirs = (read.mart(name, at.location) for at in (source, lake))
@@ -237,7 +237,7 @@ def test_instants_are_those_of_the_taking_and_the_newest_stays_the_newest(lake, 
         frame = read.table(table, other.location)
         for name in INSTANTS & set(frame.columns):
             assert frame[name].min() >= began and frame[name].max() <= ended, (table, name)
-    assert read.newest("scar", other.location) >= began
+    assert read.newest("structural_scar", other.location) >= began
     for at in (lake, other):
         distance = read.mart("structural_distance", at.location)["distance"].to_list()
         assert distance == pytest.approx([0.3])  # 0.8 - 0.5

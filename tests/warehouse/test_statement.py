@@ -12,9 +12,9 @@ PATHS = {"{outside}": "/etc/hostname", "{folder}": "/etc", "{target}": "/tmp/cic
 ALLOWED = [
     "select count(*) as n from structural_tau",
     "select label from lake.main.model",
-    "select m.label, s.* from model m left join scar s on s.derivative_id = m.model_id",
+    "select m.label, s.* from model m left join structural_scar s on s.derivative_id = m.model_id",
     "with recursive a as (select 1 as x union all select x + 1 from a where x < 3) from a",
-    "with a as materialized (from scar), b as (from a) from b",
+    "with a as materialized (from structural_scar), b as (from a) from b",
     "values (1)",
     "table model",
     "select unnest([1, 2]) as x",
@@ -86,6 +86,6 @@ def test_functions_are_named_as_duckdb_names_them(parser):
 
 
 def test_every_table_and_mart_may_be_asked(parser):
-    assert {"scar", "model", "stg_measurement", "published"} <= relation_names()
+    assert {"structural_scar", "model", "stg_measurement", "published"} <= relation_names()
     for name in relation_names():
         check(f"select * from {name}", parser)

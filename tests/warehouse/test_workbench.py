@@ -54,7 +54,7 @@ def test_it_answers(filled, sql, rows):
 
 
 def test_show_and_describe_work(filled):
-    assert "scar" in workbench.query("show tables", filled).frame["name"].to_list()
+    assert "structural_scar" in workbench.query("show tables", filled).frame["name"].to_list()
     assert workbench.query("summarize model", filled).frame.height == 13
 
 
@@ -65,7 +65,7 @@ def test_the_row_cap_cuts_and_says_so(filled):
     assert (cut.frame["n"].to_list(), cut.is_cut) == ([4, 3, 2], True)
     whole = workbench.query(ordered.format(3), filled, three)
     assert (whole.frame["n"].to_list(), whole.is_cut) == ([2, 1, 0], False)
-    none = workbench.query("from scar limit 0", filled, three)
+    none = workbench.query("from structural_scar limit 0", filled, three)
     assert (none.frame.height, none.frame.width > 10, none.is_cut) == (0, True, False)
 
 
@@ -187,10 +187,10 @@ def test_a_process_that_nobody_asks_ends(location, monkeypatch):
 
 
 def test_an_absent_lake_answers_with_no_rows(location):
-    assert workbench.query("from scar", location).frame.is_empty()
+    assert workbench.query("from structural_scar", location).frame.is_empty()
     missing = replace(location, is_configured=True)
     with pytest.raises(LakeError, match="where there is no lake"):
-        workbench.query("from scar", missing)
+        workbench.query("from structural_scar", missing)
 
 
 def test_it_answers_while_others_write(location):

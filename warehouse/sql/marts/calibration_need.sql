@@ -18,7 +18,7 @@ seen as (
         derivative_id,
         base_id,
         measured_at
-    from scar
+    from structural_scar
     where median_non_max_x_eps is not null
     union all
     select

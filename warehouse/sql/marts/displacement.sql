@@ -22,7 +22,7 @@ noise as (
         base_id,
         -- a distance over all seeds at once: its noise is that of one seed by the root of their number
         case when is_eps_valid then greatest(1e-4, eps_measured) * sqrt(n_seeds) end as floor
-    from scar
+    from structural_scar
 ),
 
 structural as (

@@ -44,7 +44,7 @@ structural as (
         structural_reason as reason,
         null::varchar as measurement_id,
         measured_at
-    from scar
+    from structural_scar
 ),
 
 functional as (

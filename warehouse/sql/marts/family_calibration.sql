@@ -23,7 +23,7 @@ measured as (
     select derivative_id, base_id, 'structural' as layer, 'x_eps' as quantity,
         median_non_max_x_eps as value,
         case when is_eps_valid then greatest(1e-4, eps_measured) / 1e-4 end as floor
-    from scar
+    from structural_scar
     union all
     select derivative_id, base_id, 'functional' as layer, 'centroid_distance' as quantity,
         centroid_distance as value,

@@ -21,7 +21,7 @@ weight as (
         scar.median_non_max_x_eps as x_eps,
         scar.structural_status
     from stg_pair as pair
-    left join scar
+    left join structural_scar as scar
         on pair.derivative_id = scar.derivative_id and pair.other_id = scar.base_id
     left join stg_weight_lineage_pair as weights
         on pair.derivative_id = weights.derivative_id and pair.other_id = weights.base_id

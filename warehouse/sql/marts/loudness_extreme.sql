@@ -24,7 +24,7 @@ suspected as (
         *,
         coalesce(family, base_id) as of_family,
         structural_status = 'above its floor' as is_above
-    from scar
+    from structural_scar
     where coalesce(is_distilled, true) and median_non_max_x_eps is not null
 ),
 

@@ -59,8 +59,8 @@ placed as (
         one.family as base_family,
         count(other.derivative_id) as n_family,
         count(*) filter (other.median_non_max_x_eps < one.median_non_max_x_eps) as n_quieter
-    from scar as one
-    left join scar as other
+    from structural_scar as one
+    left join structural_scar as other
         on one.family = other.family and one.derivative_id <> other.derivative_id
     group by one.derivative_id, one.base_id, one.family
 )

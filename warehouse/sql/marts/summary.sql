@@ -52,7 +52,7 @@ select
     -- greatest() skips nulls: a layer not measured has no date
     greatest(scar.measured_at, functional.measured_at) as measured_at
 from pair
-left join scar
+left join structural_scar as scar
     on pair.derivative_id = scar.derivative_id and pair.base_id = scar.base_id
 left join functional
     on pair.derivative_id = functional.derivative_id and pair.base_id = functional.base_id
