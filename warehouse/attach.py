@@ -9,7 +9,7 @@ import duckdb
 from warehouse import extensions
 from warehouse.location import LakeError, Location, explain
 from warehouse.locking import WriterLock, writer_lock
-from warehouse.relations import define_as_of, define_empty_lake, define_views, relations
+from warehouse.relations import define_as_of, define_empty_lake, relations
 
 INLINED_ROWS = 100  # appends up to this size live in the catalog until `compact`
 BUSY_TIMEOUT_MS = 10_000
@@ -23,7 +23,7 @@ def schema_version() -> int:
 def connect(
     location: Location, *, read_only: bool, as_of: datetime | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """A connection that uses the lake, in UTC, with staging and marts as temporary views.
+    """A connection that uses the lake, in UTC; staging and marts are for `Views` to define.
 
     A lake that nobody configured and that is not there yet is made when opened for writing,
     and reads as empty. With `as_of` a reader sees what was known at that instant.
@@ -86,7 +86,6 @@ def _attach_for_reading(
         )
     if as_of is not None:
         define_as_of(connection, as_of)
-    define_views(connection)
 
 
 def _attach_for_writing(
@@ -101,7 +100,6 @@ def _attach_for_writing(
     version = _version(connection, location)
     if version < schema_version():
         _migrate(connection, location)
-    define_views(connection)
     return version
 
 

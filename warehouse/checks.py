@@ -10,7 +10,7 @@ import polars as pl
 
 from warehouse.attach import connect
 from warehouse.location import LakeError, Location, explain
-from warehouse.relations import relations
+from warehouse.relations import Views, relations
 from warehouse.tables import RECORD_TABLES, TABLES
 
 
@@ -32,7 +32,9 @@ def run(location: Location | None = None) -> dict[str, pl.DataFrame]:
     location = location or Location.from_env()
     connection = connect(location, read_only=True)
     try:
-        return {name: connection.execute(sql).pl() for name, sql in queries().items()}
+        asked = queries()
+        Views(connection).define(*asked.values())
+        return {name: connection.execute(sql).pl() for name, sql in asked.items()}
     except duckdb.Error as error:
         raise explain(location, error, "check the lake") from error
     finally:

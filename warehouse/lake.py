@@ -25,6 +25,7 @@ from warehouse.attach import connect, create, schema_version
 from warehouse.declaring import INSTANT, Table
 from warehouse.location import LakeError, Location, explain, home
 from warehouse.locking import writer_lock
+from warehouse.relations import Views
 from warehouse.rows import Row, to_arrow
 from warehouse.tables import RECORD_TABLES, TABLES
 
@@ -67,6 +68,7 @@ class Lake:
         """Use `Lake.open`."""
         self.location = location
         self._connection = connect(location, read_only=False)
+        self._views = Views(self._connection)
         self._lock = writer_lock(location)
         self._thread_lock = threading.RLock()
 
@@ -368,10 +370,13 @@ class Lake:
     def query(self, sql: str, params: Sequence[object] | None = None) -> pl.DataFrame:
         """Run our own SQL on this connection; what a person typed goes to `workbench.query`."""
         with self._thread_lock, self._errors_told("query the lake"):
+            self._views.define(sql)
             return self._connection.execute(sql, params or []).pl()
 
     def snapshot(self, queries: Mapping[str, str]) -> dict[str, pa.Table]:
         """Answers to several questions of ours about one instant of the lake."""
+        with self._thread_lock, self._errors_told("read the lake"):
+            self._views.define(*queries.values())
         with self._transaction("read the lake"):
             return {
                 name: self._connection.execute(sql).to_arrow_table()

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from warehouse.attach import connect
 from warehouse.location import LakeError, Location, explain
-from warehouse.relations import relations
+from warehouse.relations import Views, relations
 from warehouse.tables import TABLES
 
 _METHODS_SEEN: dict[str, tuple[str, ...]] = {
@@ -131,31 +131,34 @@ class _Readers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: dict[_Key, duckdb.DuckDBPyConnection] = {}
+        self._open: dict[_Key, tuple[duckdb.DuckDBPyConnection, Views]] = {}
 
     def frame(
         self, location: Location, sql: str, values: list[object], as_of: datetime | None
     ) -> pl.DataFrame:
         with self._lock:
-            connection = self._connection(location, as_of)
+            connection, views = self._connection(location, as_of)
             try:
+                views.define(sql)
                 return connection.execute(sql, values).pl()
             except duckdb.Error as error:
                 self._open.clear()  # whatever broke it, the next question opens it anew
                 raise explain(location, error, "read the lake") from error
 
-    def _connection(self, location: Location, as_of: datetime | None) -> duckdb.DuckDBPyConnection:
+    def _connection(
+        self, location: Location, as_of: datetime | None
+    ) -> tuple[duckdb.DuckDBPyConnection, Views]:
         lake = (location, location.identity())
         if (*lake, as_of) not in self._open:
             past = [key for key in self._open if key[:2] == lake and key[2] is not None]
             for key in list(self._open):
                 if key[:2] != lake or key in past[: len(past) + 1 - _MOST_PAST]:
-                    self._open.pop(key).close()
+                    self._open.pop(key)[0].close()
             connection = connect(location, read_only=True, as_of=as_of)
             # What stands in for a lake that is absent, or being made just now, is not kept for it.
             if not _has_lake(connection):
                 lake = (location, _NO_LAKE)
-            self._open[(*lake, as_of)] = connection
+            self._open[(*lake, as_of)] = connection, Views(connection)
         return self._open[(*lake, as_of)]
 
 
@@ -200,6 +203,7 @@ def snapshot(queries: Mapping[str, str], location: Location | None = None) -> di
     """Answers to several questions of ours about one instant of the lake, which is only read."""
     connection = connect(location or Location.from_env(), read_only=True)
     try:
+        Views(connection).define(*queries.values())
         connection.execute("begin")
         return {name: connection.execute(sql).to_arrow_table() for name, sql in queries.items()}
     except duckdb.Error as error:

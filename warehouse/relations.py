@@ -74,15 +74,34 @@ def views() -> tuple[Relation, ...]:
     return tuple(every[name] for name in TopologicalSorter(reads).static_order())
 
 
-def define_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make staging and marts temporary views of this connection.
+class Views:
+    """Staging and marts as temporary views of a connection; nothing of them is in the lake.
 
-    Nothing of them is stored in the lake.
+    Each is made when a query first reads it, since all of them take longer than most queries.
     """
-    connection.execute("begin")  # one look at the catalog for all of them
-    for relation in views():
-        connection.execute(f"create temp view {relation.name} as {relation.query}")
-    connection.execute("commit")
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._defined: set[str] = set()
+
+    def define(self, *queries: str) -> None:
+        """Make the views that these queries read; outside of a transaction."""
+        wanted = set(re.findall(r"\w+", " ".join(queries)))
+        for relation in reversed(views()):  # each before those it reads
+            if relation.name in wanted:
+                wanted.update(relation.reads)
+        missing = [v for v in views() if v.name in wanted and v.name not in self._defined]
+        if not missing:
+            return
+        self._connection.execute("begin")  # one look at the catalog for all of them
+        for relation in missing:
+            self._connection.execute(f"create temp view {relation.name} as {relation.query}")
+        self._connection.execute("commit")
+        self._defined.update(relation.name for relation in missing)
+
+    def define_all(self) -> None:
+        """Make all of them, for queries that are not known yet."""
+        self.define(*(relation.name for relation in views()))
 
 
 def define_as_of(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
@@ -110,4 +129,3 @@ def define_empty_lake(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("attach ':memory:' as lake; use lake")
     for table in TABLES.values():
         connection.execute(table.ddl)
-    define_views(connection)

@@ -155,10 +155,12 @@ def open_lake(setting: Setting, missing: list[str]) -> "duckdb.DuckDBPyConnectio
 
     from warehouse import attach
     from warehouse.location import explain
+    from warehouse.relations import Views
 
     location = setting.location
     connection = attach.connect(location, read_only=True)
     try:
+        Views(connection).define_all()
         row = connection.execute(
             "select value from ducklake_options('lake') where option_name = 'data_path'"
         ).fetchone()

@@ -36,7 +36,6 @@ def test_a_lake_of_an_older_version_has_them_once_it_is_opened(home, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr("warehouse.attach.relations", older)
-        patch.setattr("warehouse.attach.define_views", lambda _: None)
         Lake.open().close()
     with pytest.raises(Exception, match="cicatrix init"):
         connect(Location.from_env(), read_only=True)

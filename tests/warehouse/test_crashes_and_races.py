@@ -14,6 +14,7 @@ import pytest
 from warehouse import checks, read
 from warehouse.attach import connect
 from warehouse.lake import Location
+from warehouse.relations import Views
 
 ROOT = Path(__file__).parents[2]
 N_UNITS = 40
@@ -91,6 +92,7 @@ def test_four_writers_at_once_two_of_them_the_same_measurement(kind, request, tm
         assert writer.stdout.readline() == "open\n", writer.communicate()
     reader = connect(location, read_only=True)
     half = checks.queries()["unit_rows_differ"]
+    Views(reader).define(half)
     (tmp_path / "go").touch()
     seen: list[int] = []
     while any(writer.poll() is None for writer in writers):

@@ -211,7 +211,7 @@ def test_what_the_lake_knows_stays_as_it_is(path, lake):
     lake.append_unit("s-base", "seed-0", rows, 1.0)
     taken = pack.take_pack(lake, path)
     # Without the 4 records of s-base.
-    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (8, 1, 54)
+    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (8, 1, 65)
     kept = read.table("structural_tau", lake.location, measurement_id="s-base")
     assert kept["tau"].to_list() == [0.125]
     assert lake.units_done("s-base") == {"seed-0"} and not lake.is_complete("s-base")

@@ -32,9 +32,9 @@ ALLOWED = [
     "select try_cast(label as integer), label collate nocase, #1 from model",
     "select columns(c -> c like 'n_%') from model using sample 10 rows",
     "show tables",
-    "describe scar",
+    "describe structural_scar",
     "summarize model",
-    "from (describe scar)",
+    "from (describe structural_scar)",
 ]
 
 
