@@ -19,7 +19,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/pyright
 
 slow: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadfile
 
 zoo: $(VENV)/.installed
 	$(BIN)/cicatrix zoo build

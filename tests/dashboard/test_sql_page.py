@@ -12,6 +12,8 @@ from warehouse import dictionary, workbench
 from warehouse.lake import Location
 from warehouse.statement import relation_names
 
+pytestmark = pytest.mark.slow  # pages are drawn and processes started: minutes in all
+
 
 def said(app) -> str:
     """All text of the page."""
@@ -169,7 +171,6 @@ def test_a_lake_that_cannot_be_read_is_one_message(home, page, monkeypatch, tmp_
     assert "gone.sqlite" in app.error[0].value
 
 
-@pytest.mark.slow
 def test_every_example_runs(filled):
     location = Location.from_env()
     with ThreadPoolExecutor(workbench.AT_ONCE) as pool:

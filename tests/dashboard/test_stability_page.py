@@ -10,6 +10,8 @@ from tests.dashboard.steps import HOSTILE, TEXT, add_steps
 from warehouse import checks, read
 from warehouse.lake import Lake, Location
 
+pytestmark = pytest.mark.slow  # pages are drawn: minutes in all
+
 
 @pytest.fixture(scope="session")
 def stepped_home(tmp_path_factory):

@@ -21,6 +21,8 @@ from warehouse import checks, fences, read, sandbox, workbench
 from warehouse.lake import Lake, LakeError, Location
 from warehouse.workbench import Limits
 
+pytestmark = pytest.mark.slow  # processes are started and ended: minutes in all
+
 HERE = Path(__file__).parent
 OUTSIDE = "the-text-of-a-file-outside"
 SECRET = "a-secret-of-the-environment"
@@ -124,7 +126,6 @@ def test_what_is_typed_to_get_out_changes_and_tells_nothing(place):
     assert_unharmed(location)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_nothing_of_the_list_changes_or_tells_anything(place):
     """Every third; the whole list meets the parser in test_statement, and the fences below."""
@@ -182,7 +183,6 @@ def test_what_would_take_all_time_or_memory_is_ended(place, exchanges):
     assert_ended_in_time(heavy, place, exchanges)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_every_heavy_statement_is_ended(place, exchanges):
     assert_ended_in_time(attacks.HEAVY, place, exchanges)
@@ -321,7 +321,6 @@ def test_the_catalogs_folder_is_not_open_to_a_lake_elsewhere(place):
     assert Path(location.data) not in sandbox.readable_paths(moved, {})
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("over", ["socket", "port"])
 def test_a_catalog_in_postgresql_is_reached_and_nothing_else(postgres, over):
     location = Location.from_env(postgres)
