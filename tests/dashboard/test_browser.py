@@ -243,7 +243,9 @@ def test_sql_is_typed_run_cancelled_and_restored_by_its_address(address, browser
     editor = browser.find_element(By.CSS_SELECTOR, ".st-key-sql textarea")
     editor.send_keys("select derivative, n_seeds from structural_scar", Keys.CONTROL, Keys.ENTER)
     wait_for(lambda: "4 rows, all there are." in text(browser), "the answer")
-    assert browser.current_url.endswith("/sql?sql=select+derivative%2C+n_seeds+from+scar")
+    assert browser.current_url.endswith(
+        "/sql?sql=select+derivative%2C+n_seeds+from+structural_scar"
+    )
     browser.find_element(By.XPATH, "//button[contains(., 'Chart')]").click()
     wait_for(lambda: len(charts_on(browser)) == 1, "the chart")
     wait_for(lambda: "view=Chart" in browser.current_url, "its address")

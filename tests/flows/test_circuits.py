@@ -166,8 +166,11 @@ def test_masked_models_are_asked_at_their_mask(home, tmp_path, capsys):
     """BERT and DistilBERT, taught to count to five; what a masked model cannot be asked."""
     teacher = write_masked(tmp_path / "teacher", "bert", n_steps=60, n_layers=3)
     student = write_masked(tmp_path / "student", "distilbert", n_steps=60)
+    parts = ("estimates", "circuits", "patching")
+    with Lake.open() as lake:
+        complete(lake, teacher=str(teacher), students=(str(student),), n_prompts=8, parts=parts)
     asked = ["circuits", "--teacher", str(teacher), "--students", str(student), "--prompts", "8"]
-    assert cli.main([*asked, "--with", "estimates", "circuits", "patching", "--json"]) == 0
+    assert cli.main([*asked, "--with", *parts, "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     by_name = {row["model"]: row for row in found["models"]}
     assert {name: row["n_components"] for name, row in by_name.items()} == {
