@@ -15,7 +15,7 @@ import duckdb
 
 from warehouse.checks import queries
 from warehouse.declaring import Table
-from warehouse.relations import Relation, define_empty_lake, relations
+from warehouse.relations import Relation, Views, define_empty_lake, relations
 from warehouse.tables import TABLES
 
 FILE = Path(__file__).parent / "DICTIONARY.md"
@@ -45,6 +45,7 @@ def described() -> tuple[Described, ...]:
     """Every mart, then every table, then every staging view."""
     connection = duckdb.connect()
     define_empty_lake(connection)
+    Views(connection).define_all()
     views = {
         kind: [
             Described(
@@ -79,6 +80,7 @@ def text() -> str:
     parts += [_table_page(table) for table in TABLES.values()]
     connection = duckdb.connect()
     define_empty_lake(connection)
+    Views(connection).define_all()
     for title, kind in (("Marts", "marts"), ("Staging", "staging")):
         parts.append(f"\n## {title}\n")
         pages = relations("marts" if kind == "marts" else "staging").values()

@@ -31,7 +31,7 @@ from warehouse.attach import schema_version
 from warehouse.declaring import ARROW_TYPES, INSTANT, Column, Table
 from warehouse.lake import Lake
 from warehouse.location import LakeError
-from warehouse.relations import define_empty_lake
+from warehouse.relations import Views, define_empty_lake
 from warehouse.rows import Row, to_arrow
 from warehouse.tables import RECORD_TABLES, TABLES
 
@@ -170,6 +170,7 @@ def _unpacked(path: Path) -> dict[str, pa.Table]:
     try:
         connection.execute("set timezone = 'UTC'")
         define_empty_lake(connection)
+        Views(connection).define_all()
         plan = {"measurement_id": ids, "place": pa.array(range(len(ids)), pa.int32())}
         connection.register("plan", pa.table(plan))
         tables: dict[str, pa.Table] = {}

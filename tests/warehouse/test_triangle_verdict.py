@@ -9,7 +9,7 @@ from making import add_distances, comparison, distance_row
 
 from measure.verdicts import Triangle, triangle
 from warehouse import read
-from warehouse.relations import define_empty_lake, relations
+from warehouse.relations import Views, define_empty_lake, relations
 
 D, SELF_BASELINE = (0.1, 0.4, None), (0.25, None)
 C_PRIMARY, C_SHARED = (0.125, 0.375, 2.0, None), (0.125, 0.5, 2.0, None)
@@ -38,6 +38,7 @@ def rows() -> list[dict[str, object]]:
 def test_verdict_reasons_flags_and_magnitude_are_those_of_the_rule():
     connection = duckdb.connect()
     define_empty_lake(connection)
+    Views(connection).define_all()
     given = pl.DataFrame(rows(), infer_schema_length=None)
     connection.register("given", given)
     connection.execute("create temp table made as select * from triangle")
