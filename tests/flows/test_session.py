@@ -29,6 +29,8 @@ from measure.records import WeightLineage
 from warehouse import checks, read
 from warehouse.lake import Lake
 
+pytestmark = pytest.mark.slow  # models run: minutes in all
+
 SETTINGS = run.Settings(
     bank=prompts.load("bank512"), canonical=prompts.load("canonical40"), seeds=(0, 1)
 )
