@@ -1,5 +1,6 @@
 """The one place that attaches a lake: for reading or writing, made and migrated as needed."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -237,25 +238,30 @@ def _version(connection: duckdb.DuckDBPyConnection, location: Location) -> int:
 
 
 def _migrate(connection: duckdb.DuckDBPyConnection, location: Location) -> None:
-    """Apply what is missing, each migration in one transaction with the row that says so."""
+    """Apply what is missing in one transaction: a lake is never left between two versions."""
     lock: WriterLock = writer_lock(location)
     try:
         with lock:
             done = _version(connection, location)
-            for name, migration in relations("migrations").items():
-                if int(name[:4]) > done:
-                    _apply(connection, migration.sql, int(name[:4]))
+            missing = {
+                int(name[:4]): migration.sql
+                for name, migration in relations("migrations").items()
+                if int(name[:4]) > done
+            }
+            _apply(connection, missing)
     except duckdb.Error as error:
         raise explain(location, error, "migrate the lake") from error
     finally:
         lock.close()
 
 
-def _apply(connection: duckdb.DuckDBPyConnection, sql: str, version: int) -> None:
+def _apply(connection: duckdb.DuckDBPyConnection, migrations: Mapping[int, str]) -> None:
     try:
         connection.execute("begin")
-        connection.execute(sql)
-        connection.execute("insert into schema_version values (?, ?)", [version, datetime.now(UTC)])
+        for version, sql in migrations.items():
+            connection.execute(sql)
+            row = [version, datetime.now(UTC)]
+            connection.execute("insert into schema_version values (?, ?)", row)
         connection.execute("commit")
     except BaseException:
         with suppress(duckdb.Error):
