@@ -1,7 +1,5 @@
 """What `cicatrix circuits` does around the flow: estimate, run, tell."""
 
-import json
-import sys
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +10,7 @@ from rich.text import Text
 from flows import command
 from flows.choice import validated
 from flows.circuit_run import CircuitChoice, CircuitRun
-from flows.report import console, number
+from flows.report import console, note, number, say, with_interval, write_json
 from measure import circuit_verdicts, models, sources
 from measure.circuit_verdicts import Interval
 from measure.errors import BadInput
@@ -25,7 +23,7 @@ SHOWN = (("max", "greedy"), ("max", "hungarian"), ("l1", "greedy"))
 
 def circuits(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -> int:
     """Measure what is missing, then say what the components say; 1 if a model failed."""
-    tell = _note if as_json else _say
+    tell = note if as_json else say
     chosen = validated(CircuitChoice, options)
     device = chosen.device or models.pick_device()
     models.check_device(device)
@@ -58,12 +56,12 @@ def circuits(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -
         failures = command.run_flow(flow, device, tell)
     found = [_found(chosen, shas[task], failures) for task in chosen.tasks]
     if as_json:
-        sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2, default=str) + "\n")
+        write_json(found)
     else:
         for one in found:
             _show(one)
     for ref, reason in failures.items():
-        _note(f"failed: {ref}: {reason}")
+        note(f"failed: {ref}: {reason}")
     return 1 if failures else 0
 
 
@@ -107,7 +105,7 @@ def _show(found: dict[str, Any]) -> None:
     for row in found["models"]:
         _show_model(row, found)
     for row in found["estimates"]:
-        _say(
+        say(
             f"attribution patching of {row['model']}: rank correlation with ablation "
             f"{number(row['spearman'])} over {row['n_components']} components; "
             f"{row['shared_top10']:.0%} of its ten largest are the ten largest"
@@ -119,35 +117,35 @@ def _show(found: dict[str, Any]) -> None:
 
 def _show_model(row: dict[str, Any], found: dict[str, Any]) -> None:
     mine = [one for one in found["components"] if one["measurement_id"] == row["measurement_id"]]
-    _say(
+    say(
         f"{row['model']} on {row['task']}: mean logit difference "
-        f"{_with_interval(row, 'mean_ld')} over {row['n_prompts']} prompts"
+        f"{with_interval(row, 'mean_ld')} over {row['n_prompts']} prompts"
         + (f"; raw effects only: {row['reason']}" if row["reason"] else "")
     )
     if row["mean_drop_pct"] is not None:
-        _say(
-            f"brittleness: mean drop {_with_interval(row, 'mean_drop_pct')} % over "
+        say(
+            f"brittleness: mean drop {with_interval(row, 'mean_drop_pct')} % over "
             f"{row['n_components']} components (over prompts "
             f"{number(row['prompt_ci_low_mean_drop_pct'])} to "
             f"{number(row['prompt_ci_high_mean_drop_pct'])}; noise alone "
             f"{number(row['floor_mean_drop_pct'])}), five largest "
-            f"{_with_interval(row, 'top5_drop_pct')} %, Gini {_with_interval(row, 'gini_drop')}"
+            f"{with_interval(row, 'top5_drop_pct')} %, Gini {with_interval(row, 'gini_drop')}"
         )
     table = Table(title=Text(f"Components of {row['model']}"), title_justify="left")
     for name in ("component", "effect, logits\n(95 % interval)", "drop, %"):
         table.add_column(name, justify="left" if name == "component" else "right")
     for one in sorted(mine, key=lambda one: one["rank"])[:MOST_COMPONENTS]:
-        table.add_row(one["component"], _with_interval(one, "effect"), number(one["drop_pct"]))
+        table.add_row(one["component"], with_interval(one, "effect"), number(one["drop_pct"]))
     console().print(table)
     if len(mine) > MOST_COMPONENTS:
-        _say(f"and {len(mine) - MOST_COMPONENTS} more, in the mart component_effect")
+        say(f"and {len(mine) - MOST_COMPONENTS} more, in the mart component_effect")
     for one in sorted(found["circuits"], key=lambda one: one["budget"]):
         if one["model_id"] == row["model_id"]:
-            _say(
+            say(
                 f"circuit losing at most {one['budget']:.0%}: {one['n_heads']} of "
                 f"{one['n_all_heads']} heads, {one['n_mlps']} of {one['n_all_mlps']} MLPs; alone "
-                f"it does {_with_interval(one, 'completeness_pct')} %, the rest "
-                f"{_with_interval(one, 'necessity_pct')} %; Jaccard with 20 %: "
+                f"it does {with_interval(one, 'completeness_pct')} %, the rest "
+                f"{with_interval(one, 'necessity_pct')} %; Jaccard with 20 %: "
                 f"{number(one['jaccard'])}"
             )
 
@@ -160,7 +158,7 @@ def _show_pair(student_id: str, student: str, found: dict[str, Any]) -> None:
     }
     first = next(iter(rows.values()))
     if first["reason"]:
-        _say(f"{student} beside {first['teacher']}: not aligned, {first['reason']}")
+        say(f"{student} beside {first['teacher']}: not aligned, {first['reason']}")
     else:
         title = Text(f"{student} beside {first['teacher']}, n = {first['n_prompts']} prompts")
         table = Table(title=title, title_justify="left")
@@ -169,24 +167,24 @@ def _show_pair(student_id: str, student: str, found: dict[str, Any]) -> None:
         for variant in SHOWN:
             row = rows[variant]
             names = ("alignment", "gain", "mean_similarity", "mean_abs_delta_influence")
-            aligned, gain, alike, gap = (_with_interval(row, name) for name in names)
+            aligned, gain, alike, gap = (with_interval(row, name) for name in names)
             null = f"{number(row['null_alignment'])}\n(p {number(row['null_p'])})"
             table.add_row(" + ".join(variant), aligned, null, gain, alike, gap)
         console().print(table)
-        _say(f"MLPs by {first['mlp_method']}: {first['mlp_reason']}")
+        say(f"MLPs by {first['mlp_method']}: {first['mlp_reason']}")
     for row in found["brittleness"]:
         if row["student_id"] == student_id and not row["is_paper_mode"]:
-            _say(_brittleness(row, found))
+            say(_brittleness(row, found))
 
 
 def _brittleness(row: dict[str, Any], found: dict[str, Any]) -> str:
     if row["difference_pct"] is None:
         return f"brittleness against its {row['against']}: unknown, {row['reason']}"
     line = (
-        f"brittleness against its {row['against']}: {_with_interval(row, 'difference_pct')} points"
+        f"brittleness against its {row['against']}: {with_interval(row, 'difference_pct')} points"
     )
     if row["beta"] is not None:
-        line += f", {_with_interval(row, 'per_tenth')} for each 0.1 of compression"
+        line += f", {with_interval(row, 'per_tenth')} for each 0.1 of compression"
     if row["against"] == "teacher":
         said = more_brittle(row, found["models"], found["brittleness"])
         line += f"; {said.label} ({'; '.join(said.reasons)})"
@@ -216,18 +214,3 @@ def _interval(row: dict[str, Any] | None, name: str) -> Interval:
     return Interval(
         value=row.get(name), low=row.get(f"ci_low_{name}"), high=row.get(f"ci_high_{name}")
     )
-
-
-def _with_interval(row: dict[str, Any], name: str) -> str:
-    ends = (number(row[f"ci_{end}_{name}"]) for end in ("low", "high"))
-    return f"{number(row[name])} ({' to '.join(ends)})"
-
-
-def _note(line: str) -> None:
-    """Tell beside the answer, which a pipe reads alone."""
-    sys.stderr.write(line + "\n")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

@@ -7,6 +7,7 @@ from contextlib import suppress
 from flows import environment, estimating, report, verdict, verdict_screen
 from flows.choice import Choice
 from flows.facts import Pair
+from flows.report import note, say
 from flows.session import Session
 from flows.targets import Target, in_order
 from measure import functional, models, sources, structural
@@ -18,14 +19,14 @@ def estimate(targets: Sequence[Target], options: Mapping[str, object]) -> int:
     """Print what is left to measure and what it would cost."""
     choice = Choice.model_validate(options)
     models.check_device(choice.device or models.pick_device())
-    _say(estimating.of(targets, choice).text())
+    say(estimating.of(targets, choice).text())
     return 0
 
 
 def measure(targets: Sequence[Target], options: Mapping[str, object]) -> int:
     """Measure what is missing, then print what is known of the targets; 1 if any of them failed."""
     choice = Choice.model_validate(options)
-    session, failures = _measure_missing(targets, choice, _say)
+    session, failures = _measure_missing(targets, choice, say)
     ids: dict[str, str] = {}
     for ref in in_order(targets):
         if ref not in failures:
@@ -36,7 +37,7 @@ def measure(targets: Sequence[Target], options: Mapping[str, object]) -> int:
     report.print_weights(list(ids.values()))
     _tell_what_is_elsewhere(choice)
     for ref, reason in failures.items():
-        _note(f"failed: {ref}: {reason}")
+        note(f"failed: {ref}: {reason}")
     return 1 if failures else 0
 
 
@@ -45,9 +46,9 @@ def judge(target: Target, options: Mapping[str, object], *, as_json: bool) -> in
     if sources.model_id_of(target.model) == sources.model_id_of(target.base or target.model):
         raise BadInput(f"{target.model!r} is its own base: give the model it was derived from")
     choice = Choice.model_validate(options)
-    session, failures = _measure_missing([target], choice, _note)
+    session, failures = _measure_missing([target], choice, note)
     for ref, reason in failures.items():
-        _note(f"failed: {ref}: {reason}")
+        note(f"failed: {ref}: {reason}")
     if target.model in failures or target.base in failures:
         return 1
     members = {"derivative": target.model, **target.others()}
@@ -66,12 +67,12 @@ def judge(target: Target, options: Mapping[str, object], *, as_json: bool) -> in
 def _tell_what_is_elsewhere(choice: Choice) -> None:
     """Where the numbers of another tau or fit are: what is printed is of the defaults alone."""
     if choice.tau != structural.DEFAULT_TAU:
-        _note(
+        note(
             f"scars here are of tau {structural.DEFAULT_TAU}; those of {choice.tau} are in the "
             "mart structural_dim"
         )
     if choice.ppp_fit != functional.DEFAULT_FIT:
-        _note(
+        note(
             f"distances here are of PPP fit {functional.DEFAULT_FIT}; those of {choice.ppp_fit} "
             "are in the mart functional_fit"
         )
@@ -118,13 +119,3 @@ def run_flow(run: Callable[[], object], device: str, tell: Callable[[str], None]
             "run the command again"
         ) from error
     return {}
-
-
-def _note(line: str) -> None:
-    """Tell beside the answer, which a pipe reads alone."""
-    sys.stderr.write(line + "\n")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

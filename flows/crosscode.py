@@ -1,7 +1,5 @@
 """What `cicatrix crosscode` does around the flow: estimate, run, tell."""
 
-import json
-import sys
 from typing import Any
 
 import polars as pl
@@ -11,7 +9,7 @@ from rich.text import Text
 from flows import command, estimating
 from flows.choice import validated
 from flows.crosscode_run import Coder, Crosscoding
-from flows.report import console, number
+from flows.report import console, note, number, say, with_interval, write_json
 from measure import models
 from warehouse import read
 from warehouse.lake import Lake
@@ -19,7 +17,7 @@ from warehouse.lake import Lake
 
 def crosscode(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -> int:
     """Measure what is missing, then say what the crosscoder found; 1 if something failed."""
-    tell = _note if as_json else _say
+    tell = note if as_json else say
     chosen = validated(Crosscoding, options)
     device = chosen.device or models.pick_device()
     models.check_device(device)
@@ -42,7 +40,7 @@ def crosscode(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) 
         if not complete:
             tell(f"activations are in {coder.shards}; they may be removed")
     for ref, reason in failures.items():
-        _note(f"failed: {ref}: {reason}")
+        note(f"failed: {ref}: {reason}")
     return 1 if failures else 0
 
 
@@ -54,7 +52,7 @@ def _run_flow(chosen: Crosscoding, device: str, *, as_json: bool) -> dict[str, s
 
         crosscode_pair(chosen)
 
-    return command.run_flow(run, device, _note if as_json else _say)
+    return command.run_flow(run, device, note if as_json else say)
 
 
 def _found(measurement_id: str) -> dict[str, pl.DataFrame]:
@@ -75,36 +73,36 @@ def _found(measurement_id: str) -> dict[str, pl.DataFrame]:
 def _show(found: dict[str, pl.DataFrame], *, as_json: bool) -> None:
     if as_json:
         answer = {name: frame.to_dicts() for name, frame in found.items()}
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=2, default=str) + "\n")
+        write_json(answer)
         return
     for row in found["crosscoder"].iter_rows(named=True):
         _show_crosscoder(row)
     _show_ends(found["ends"])
     for row in found["controls"].filter(pl.col("category") == "any").iter_rows(named=True):
-        _say(
+        say(
             f"latents of reasoning words, against {row['control']}: {row['answer']} "
             f"({row['n_category']} of {row['n']} against {row['n_category_control']} of "
-            f"{row['n_control']}; difference {_interval(row, 'difference')})"
+            f"{row['n_control']}; difference {with_interval(row, 'difference')})"
         )
     causal = found["ablation"].filter(pl.col("label") == "distilled-causal")
     if found["ablation"].height:
-        _say(
+        say(
             f"ablation: {causal.height} of {found['ablation'].height} sets and categories are "
             "distilled-causal"
         )
     for row in found["steering"].filter(~pl.col("label").is_in(["neither"])).iter_rows(named=True):
-        _say(f"steering {row['direction']} by {row['amplitude']:+g}: {row['label']}")
+        say(f"steering {row['direction']} by {row['amplitude']:+g}: {row['label']}")
     for row in found["geometry"].filter(pl.col("change") != "no difference").iter_rows(named=True):
-        _say(
+        say(
             f"word pairs `{row['relation']}`, {row['n_axes']} axes: {row['change']} than in the "
-            f"base (area {_interval(row, 'd_area')})"
+            f"base (area {with_interval(row, 'd_area')})"
         )
 
 
 def _show_crosscoder(row: dict[str, Any]) -> None:
     gate = "its latents may be read" if row["is_interpretable"] else "NOT INTERPRETABLE"
-    _say(f"{row['distilled']} over {row['base']}, {row['sparsity']}: {gate} ({row['reasons']})")
-    _say(
+    say(f"{row['distilled']} over {row['base']}, {row['sparsity']}: {gate} ({row['reasons']})")
+    say(
         f"mean NRN {number(row['mean_nrn'])} ({number(row['ci_low_mean_nrn'])} to "
         f"{number(row['ci_high_mean_nrn'])}) of {row['n_live']} live latents; base-only "
         f"{row['n_base_only']}, shared {row['n_shared']}, between {row['n_between']}; "
@@ -125,21 +123,6 @@ def _show_ends(ends: pl.DataFrame) -> None:
             Text(row["category"]),
             str(row["n_top"]),
             str(row["n_bottom"]),
-            _interval(row, "difference"),
+            with_interval(row, "difference"),
         )
     console().print(table)
-
-
-def _interval(row: dict[str, Any], name: str) -> str:
-    low, high = number(row[f"ci_low_{name}"]), number(row[f"ci_high_{name}"])
-    return f"{number(row[name])} ({low} to {high})"
-
-
-def _note(line: str) -> None:
-    """Tell beside the answer, which a pipe reads alone."""
-    sys.stderr.write(line + "\n")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

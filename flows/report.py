@@ -1,9 +1,11 @@
 """What commands print: the summary of what was measured, and answers to ad-hoc SQL."""
 
 import io
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from rich.console import Console
@@ -87,6 +89,28 @@ def print_weights(model_ids: Sequence[str]) -> None:
         sys.stdout.write(f"capability: {reason}.\n")
     for row in stiffness.filter(pl.col("stiffness").is_null()).iter_rows(named=True):
         sys.stdout.write(f"no stiffness of {row['model']}: {row['reason']}\n")
+
+
+def say(line: str) -> None:
+    """Tell on standard output, at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def note(line: str) -> None:
+    """Tell beside the answer, which a pipe reads alone."""
+    sys.stderr.write(line + "\n")
+
+
+def write_json(answer: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Print an answer as JSON; instants as text."""
+    sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def with_interval(row: Mapping[str, Any], name: str) -> str:
+    """A column's value and, in brackets, the ends of its interval."""
+    ends = (number(row[f"ci_{end}_{name}"]) for end in ("low", "high"))
+    return f"{number(row[name])} ({' to '.join(ends)})"
 
 
 def number(value: float | None) -> str:

@@ -1,6 +1,5 @@
 """What `cicatrix scan` does around the flow: find, plan, tell; run."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from flows import command, night_plan, scanner, watchlist
+from flows.report import say
 from flows.scanner import Finds, Found, Scanner
 from warehouse.lake import Lake
 
@@ -81,9 +81,3 @@ def show_ledger() -> int:
     ).iter_rows():  # a line each, for grep and sort
         say("\t".join(row))
     return 0
-
-
-def say(line: str) -> None:
-    """Tell the user."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

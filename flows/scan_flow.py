@@ -9,7 +9,8 @@ from prefect.cache_policies import NO_CACHE
 
 from flows import alerts, night, night_plan, night_report, scanner, watchlist
 from flows.measuring import SomeFailed, measure_targets
-from flows.scan import say, tell_finds
+from flows.report import say
+from flows.scan import tell_finds
 from flows.scanner import Scanner
 from flows.targets import Target
 from flows.watchlist import Watchlist

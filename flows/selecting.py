@@ -7,13 +7,13 @@ chat template, else the texts that it reads. What else stands in a line says how
 
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from flows import command, estimating
+from flows.report import note, say
 from flows.sampler import chosen_of
 from flows.selector import Choice, Pool, Selector
 from measure import models, problems, selection
@@ -31,19 +31,19 @@ def select(options: Mapping[str, Any], out: Path, *, force: bool, dry_run: bool 
     _check_file(out, force=force)
     with Lake.open() as lake:
         selector = Selector(lake, choice, device)
-        selector.tell_problems(_say)
+        selector.tell_problems(say)
         n_problems = len(selector.asked.problems)
         if dry_run:
-            _say(estimating.of_sampled(choice, n_problems, device).text())
+            say(estimating.of_sampled(choice, n_problems, device).text())
             return 0
         is_complete = selector.is_complete()
     if is_complete:
-        _say("all responses and scores are in the lake: no model has to run")
+        say("all responses and scores are in the lake: no model has to run")
     else:
-        _say(estimating.of_sampled(choice, n_problems, device).text())
+        say(estimating.of_sampled(choice, n_problems, device).text())
         if failures := _run_flow(choice, device):
             for ref, reason in failures.items():
-                sys.stderr.write(f"failed: {ref}: {reason}\n")
+                note(f"failed: {ref}: {reason}")
             return 1
     with Lake.open() as lake:
         selector.go_on_in(lake)
@@ -60,7 +60,7 @@ def _run_flow(choice: Choice, device: str) -> dict[str, str]:
 
         sample_responses(choice)
 
-    return command.run_flow(run, device, _say)
+    return command.run_flow(run, device, say)
 
 
 def _choose(found: Pool, choice: Choice, out: Path) -> None:
@@ -76,15 +76,15 @@ def _choose(found: Pool, choice: Choice, out: Path) -> None:
     chosen = selection.select(found.candidates, choice.criterion, beta, choice.seed)
     _write(out, (_line(found, one, choice, beta, source) for one in chosen))
     n_responses = len(found.candidates) + found.left_out.total()
-    _say(
+    say(
         f"{len(found.candidates):,} of {n_responses:,} responses are candidates, "
         f"on {len(chosen):,} of {len(found.asked.problems):,} questions"
         + (f"; left out: {_reasons(found.left_out)}" if found.left_out else "")
     )
-    _say(f"beta {beta:.2f} ({source})")
+    say(f"beta {beta:.2f} ({source})")
     for row in selection.at_betas(found.candidates, choice.criterion, beta, choice.seed):
-        _say(_at(row))
-    _say(f"{out}: {len(chosen):,} responses by {choice.criterion}")
+        say(_at(row))
+    say(f"{out}: {len(chosen):,} responses by {choice.criterion}")
 
 
 def _check_file(out: Path, *, force: bool) -> None:
@@ -156,8 +156,3 @@ def _at(row: selection.AtBeta) -> str:
 
 def _reasons(left_out: Counter[str]) -> str:
     return ", ".join(f"{n:,} {reason}" for reason, n in left_out.most_common())
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

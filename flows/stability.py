@@ -1,7 +1,5 @@
 """What `cicatrix stability` does around the flow: estimate, run, tell."""
 
-import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +9,7 @@ from rich.text import Text
 
 from flows import command, estimating
 from flows.choice import validated
-from flows.report import console, number
+from flows.report import console, note, number, say, write_json
 from flows.stability_run import Assessment, Assessor
 from measure import models, variants
 from warehouse import read
@@ -25,7 +23,7 @@ PROXY = (
 
 def stability(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -> int:
     """Measure what is missing, then say what of the teacher its students have; 1 if one failed."""
-    tell = _note if as_json else _say
+    tell = note if as_json else say
     chosen = validated(Assessment, options)
     device = chosen.device or models.pick_device()
     models.check_device(device)
@@ -48,7 +46,7 @@ def stability(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) 
     if chosen.teacher not in failures:
         _show(_found(assessor), as_json=as_json)
     for ref, reason in failures.items():
-        _note(f"failed: {ref}: {reason}")
+        note(f"failed: {ref}: {reason}")
     return 1 if failures else 0
 
 
@@ -89,13 +87,13 @@ def _found(assessor: Assessor) -> dict[str, pl.DataFrame]:
 def _show(found: dict[str, pl.DataFrame], *, as_json: bool) -> None:
     if as_json:
         answer = {name: frame.to_dicts() for name, frame in found.items()}
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=2, default=str) + "\n")
+        write_json(answer)
         return
     _show_profiles(found["components"])
     _show_students(found["students"])
     for row in found["hypotheses"].iter_rows(named=True):
-        _say(f"{row['hypothesis']}: {row['outcome']} ({row['reasons']})")
-    _say(PROXY)
+        say(f"{row['hypothesis']}: {row['outcome']} ({row['reasons']})")
+    say(PROXY)
 
 
 def _show_profiles(components: pl.DataFrame) -> None:
@@ -140,20 +138,10 @@ def _show_students(students: pl.DataFrame) -> None:
         )
     console().print(table)
     n = students["n_problems"].max() if students.height else 0
-    _say(f"n: {n} stories, which every interval (95 %) resamples, paired")
+    say(f"n: {n} stories, which every interval (95 %) resamples, paired")
 
 
 def _distance(row: dict[str, Any], name: str) -> str:
     if row[name] is None:
         return "-"
     return f"{number(row[name])}\n({_interval(row, name)})"
-
-
-def _note(line: str) -> None:
-    """Tell beside the answer, which a pipe reads alone."""
-    sys.stderr.write(line + "\n")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

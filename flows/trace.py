@@ -1,8 +1,6 @@
 """What `cicatrix trace` does around the flow: estimate, run, tell."""
 
-import json
 import re
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows import command, estimating
-from flows.report import console, number
+from flows.report import console, note, number, say, write_json
 from flows.sampler import chosen_of
 from flows.tracer import Trace, Tracer
 from measure import models
@@ -23,7 +21,7 @@ _WHOSE = {"distilled": "the distilled model's", "student": "the student's own (n
 
 def trace(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -> int:
     """Trace what is missing, then say what the sentences say; 1 if a model failed."""
-    tell = _note if as_json else _say
+    tell = note if as_json else say
     chosen = chosen_of(Trace, options)
     device = chosen.device or models.pick_device()
     models.check_device(device)
@@ -46,13 +44,13 @@ def trace(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -> i
         shown, ranking = _found(tracer)
     if as_json:
         answer = {"teachers": shown, "attribution": ranking}
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=2, default=str) + "\n")
+        write_json(answer)
     else:
         for found in shown:
             _show(found)
         _show_ranking(ranking)
     for ref, reason in tracer.failures.items():
-        _note(f"failed: {ref}: {reason}")
+        note(f"failed: {ref}: {reason}")
     return 1 if tracer.failures else 0
 
 
@@ -101,7 +99,7 @@ def _show(found: dict[str, Any]) -> None:
         ]
         table.add_row(label, *cells)
     console().print(table)
-    _say(
+    say(
         f"n: {found['n_sentences']} sentences of {found['n_rollouts']} rollouts "
         f"({found['n_correct']} right, {found['n_incorrect']} wrong, {found['n_unchecked']} "
         f"unchecked); beta {number(found['beta'])} ({found['beta_source']}); kappa with labels at "
@@ -109,9 +107,9 @@ def _show(found: dict[str, Any]) -> None:
         f"{number(found['own_token_kappa'])}; {found['n_masked']} are Shared by alpha alone"
     )
     if left_out := _left_out(found):
-        _say(f"left out: {left_out}")
-    _say(f"teacher patterns: {found['transfer']} ({found['transfer_reasons']})")
-    _say(f"right answers: {found['correctness']} ({found['correctness_reasons']})")
+        say(f"left out: {left_out}")
+    say(f"teacher patterns: {found['transfer']} ({found['transfer_reasons']})")
+    say(f"right answers: {found['correctness']} ({found['correctness_reasons']})")
 
 
 def _left_out(found: dict[str, Any]) -> str:
@@ -149,7 +147,7 @@ def _show_ranking(ranking: list[dict[str, Any]]) -> None:
         first["attribution_reasons"],
     )
     said = f"{first['attribution']}{f' ({names})' if names else ''}: {reasons}"
-    _say(f"capability lineage: {said}")
+    say(f"capability lineage: {said}")
 
 
 def _share(row: dict[str, Any] | None) -> str:
@@ -157,13 +155,3 @@ def _share(row: dict[str, Any] | None) -> str:
         return "-"
     ends = (number(row[f"ci_{end}_share"]) for end in ("low", "high"))
     return f"{number(row['share'])}\n({' to '.join(ends)})"
-
-
-def _note(line: str) -> None:
-    """Tell beside the answer, which a pipe reads alone."""
-    sys.stderr.write(line + "\n")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

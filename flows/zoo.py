@@ -16,6 +16,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from flows.choice import Choice
+from flows.report import say
 from flows.session import Session
 from flows.targets import STRANGERS, Target, in_order, member_targets, zoo_ref
 from flows.tracer import Trace, Tracer
@@ -46,10 +47,10 @@ def build(only: Sequence[str], jobs: int) -> int:
     except KeyError as error:
         raise BadInput(f"{error.args[0]}") from error
     zoo.members.cache_clear()
-    _say(f"made {len(made)} models ({time.perf_counter() - began:,.0f} s)")
+    say(f"made {len(made)} models ({time.perf_counter() - began:,.0f} s)")
     if not only:
         n = measure_members(_lake_location(), jobs)
-        _say(f"{RECORDS.name}: {n} measurements, {RECORDS.stat().st_size / 1e6:.2f} MB")
+        say(f"{RECORDS.name}: {n} measurements, {RECORDS.stat().st_size / 1e6:.2f} MB")
     return 0
 
 
@@ -61,12 +62,12 @@ def families(out: Path) -> int:
     """
     from measure.zoo.families import build_families  # torch: seconds, and the list needs none
 
-    made = build_families(out, _say)
+    made = build_families(out, say)
     (teacher, *students), (plain, *plain_students) = (
         [shlex.quote(str(folder)) for folder in made[arm]] for arm in ("constrained", "plain")
     )
-    _say("now hold both against each other:")
-    _say(
+    say("now hold both against each other:")
+    say(
         f"  cicatrix stability --teacher {teacher} --students {' '.join(students)} "
         f"--plain-teacher {plain} --plain-students {' '.join(plain_students)} --max-new-tokens 192"
     )
@@ -179,8 +180,3 @@ def _organisms(session: Session) -> Iterable[dict[str, object]]:
             "declared_by": "zoo",
             **others,
         }
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
