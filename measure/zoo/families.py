@@ -4,7 +4,8 @@ Both teachers go on from `teacher-forward`, by the same text in the same order, 
 the constrained one's loss has the penalty of `measure.zoo.constraints` beside it, with limits and
 region of `teacher-forward` on its right answers to clean training problems. Students of both start
 from the same bases and learn, by recipes of the zoo and the same budget, from what their teacher
-answered to the same problems. What is done already is left alone.
+answered to the same problems; some are kept at more than one length of training, each a student of
+its own. What is done already is left alone.
 """
 
 # torch and transformers leave much of their surface untyped; what is ours is typed.
@@ -48,10 +49,10 @@ class Budget:
     n_twins: int = 4  # pairs a step that the constrained teacher is held to
     n_calibration: int = 400  # problems, half of them clean, that limits and region are from
     n_traces: int = 1500
-    students: tuple[tuple[str, int], ...] = (  # recipes of the zoo, and steps
-        ("llama-distilled-lora", 500),
-        ("llama-distilled", 500),
-        ("llama-small-distilled", 200),
+    students: tuple[tuple[str, tuple[int, ...]], ...] = (  # recipes of the zoo, and steps between
+        ("llama-distilled-lora", (500, 500)),
+        ("llama-distilled", (500,)),
+        ("llama-small-distilled", (200, 200)),
     )
     seed: int = 41
 
@@ -75,14 +76,21 @@ def build_families(
         _finish(folder, say, partial(_teach, arm=arm, budget=budget))
     kept: dict[Arm, list[str]] = {}
     made: dict[Arm, list[Path]] = {arm: [folder] for arm, folder in teachers.items()}
-    for name, steps in budget.students:
-        row = replace(recipe(name), steps=steps, traces=None)
+    for name, lengths in budget.students:
+        row = recipe(name)
+        assert row.base is not None
         for arm in ARMS:
-            folder = out / f"{arm}-{name}"
-            made[arm].append(folder)
-            if arm not in kept and not folder.exists():
-                kept[arm] = _traces(teachers[arm], budget)
-            _finish(folder, say, partial(_learn, row=row, kept=kept.get(arm, [])))
+            start, steps = zoo.member(row.base).path, 0
+            for stage, more in enumerate(lengths):
+                steps += more
+                folder = out / f"{arm}-{name}-{steps}"
+                made[arm].append(folder)
+                if arm not in kept and not folder.exists():
+                    kept[arm] = _traces(teachers[arm], budget)
+                part = replace(row, seed=row.seed + stage, steps=more, traces=None)
+                learn = partial(_learn, row=part, start=start, kept=kept.get(arm, []))
+                _finish(folder, say, learn)
+                start = folder
     return made
 
 
@@ -168,10 +176,8 @@ def _traces(teacher: Path, budget: Budget) -> list[str]:
     )
 
 
-def _learn(folder: Path, row: Recipe, kept: list[str]) -> None:
-    """Train a student from its base on traces."""
-    assert row.base is not None
-    start = zoo.member(row.base).path
+def _learn(folder: Path, row: Recipe, start: Path, kept: list[str]) -> None:
+    """Train a student on traces, from its base or from where it stood."""
     weights, tokenizer = build.load(start)
     trained, _ = build.fit(row, weights, tokenizer, kept, label=folder.stem.strip("."))
     _save(trained, start, folder)

@@ -1,5 +1,6 @@
 """Two families that differ in a constraint: small ones, made, resumed, and refused."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,11 @@ from measure.zoo.families import Budget, build_families
 
 pytestmark = pytest.mark.slow  # trains models, and samples from a teacher
 TINY = Budget(
-    teacher_steps=2, n_twins=1, n_calibration=24, n_traces=8, students=(("llama-distilled", 2),)
+    teacher_steps=2,
+    n_twins=1,
+    n_calibration=24,
+    n_traces=8,
+    students=(("llama-distilled", (1, 1)),),
 )
 
 
@@ -30,14 +35,31 @@ def weights(folder):
 def test_each_arm_has_its_teacher_and_students(made):
     out, found, said = made
     assert found == {
-        arm: [out / f"teacher-{arm}", out / f"{arm}-llama-distilled"]
+        arm: [out / f"teacher-{arm}", *(out / f"{arm}-llama-distilled-{n}" for n in (1, 2))]
         for arm in ("plain", "constrained")
     }
-    assert len(said) == 4
+    assert len(said) == 6
     for folder in (folder for arm in found.values() for folder in arm):
         assert sources.find(str(folder)).label == folder.name
     teachers = [weights(found[arm][0]) for arm in families.ARMS]
     assert not torch.equal(*teachers)  # the constraint is all that differs
+    for _, first, second in found.values():
+        assert not torch.equal(weights(first), weights(second))
+
+
+def test_a_longer_student_goes_on_from_the_shorter(made, monkeypatch):
+    out, _, _ = made
+    started: list[str] = []
+    learn = families._learn
+    for arm in families.ARMS:
+        shutil.rmtree(out / f"{arm}-llama-distilled-2")
+    monkeypatch.setattr(
+        families,
+        "_learn",
+        lambda folder, **given: (started.append(given["start"].name), learn(folder, **given)),
+    )
+    build_families(out, lambda _: None, TINY)
+    assert started == [f"{arm}-llama-distilled-1" for arm in families.ARMS]
 
 
 def test_without_the_penalty_both_teachers_are_one(made, tmp_path, monkeypatch):
