@@ -13,6 +13,7 @@ PICKED = "picked"  # the selection of a student on the plane
 _BAR, _ROW, _AROUND = 15, 54, 100
 _ROOM = 1.12
 _NAME = "width < 500 ? datum.number : datum.student"  # a phone has no room for names
+_MOST_NAMES = 4  # names of more students would lie on each other
 
 
 def plane(students: pl.DataFrame) -> alt.LayerChart:
@@ -91,12 +92,13 @@ def plane(students: pl.DataFrame) -> alt.LayerChart:
             .encode(x, y, family, shade, tooltip=tip, detail="model_role:N")
         )
         layers.append(points.add_params(picked) if not is_plain else points)
+    name = _NAME if drawn.height <= _MOST_NAMES else "datum.number"
     for side, is_left in ((-1, True), (1, False)):
         mine = drawn.filter((pl.col("delta_k") > right * 0.6) == is_left)
         layers.append(
             alt.Chart(mine)
             .mark_text(align="right" if is_left else "left", dx=9 * side, dy=-9)
-            .encode(x, y, text=alt.value(alt.ExprRef(_NAME)))
+            .encode(x, y, text=alt.value(alt.ExprRef(name)))
         )
     title = alt.Title(
         "Students against their teacher",
