@@ -1,12 +1,11 @@
 """Where do two derivatives differ? From pair, paired_difference, layer_difference, evidence."""
 
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 import streamlit as st
 
-from dashboard import address, compare_charts, live, pair_headings, pairs, tables
+from dashboard import address, compare_charts, controls, live, pair_headings, pairs, tables
 from dashboard.data import mart
 from dashboard.words import ago, count, escaped, newest, number, signed
 
@@ -27,7 +26,7 @@ def main() -> None:
             "No base has two derivatives yet. Here two of one base would stand side by side, with "
             "their differences paired prompt by prompt and seed by seed.",
             [
-                ("The embedded models, in under three minutes and without a GPU:", "cicatrix demo"),
+                controls.DEMO,
                 (
                     "Two models of your own from one base:",
                     "cicatrix measure ONE --base BASE && cicatrix measure OTHER --base BASE",
@@ -56,8 +55,7 @@ def main() -> None:
     _blocks(one, other, blocks)
     _side_by_side(one, other)
     live.copy_link()
-    with st.expander("How this is measured"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__)
 
 
 def _choose(several: pl.DataFrame) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,12 +1,11 @@
 """Which features did distillation make? The marts of crosscoders."""
 
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 import streamlit as st
 
-from dashboard import crosscoder_charts, feature_views, live, tables
+from dashboard import controls, crosscoder_charts, feature_views, live, tables
 from dashboard.data import mart
 from dashboard.tables import Heading
 from dashboard.words import count, escaped, instant, number, span
@@ -72,8 +71,7 @@ def main() -> None:
     _latents(chosen)
     _uses(found.row(0, named=True))
     live.copy_link()
-    with st.expander("How this is measured"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__)
 
 
 def _choose(steps: pl.DataFrame) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from dashboard import dossier_html, live, pair_headings, pairs, tables
+from dashboard import controls, dossier_html, live, pair_headings, pairs, tables
 from dashboard.data import mart
 from dashboard.words import NOT_INTERPRETABLE, ago, count, escaped, instant
 from warehouse import pack, read
@@ -34,7 +34,7 @@ def main() -> None:
             "No derivative was declared yet. Here everything measured of one would stand, layer by "
             "layer, with what it supports and what it must not be used for.",
             [
-                ("The embedded models, in under three minutes and without a GPU:", "cicatrix demo"),
+                controls.DEMO,
                 (
                     "A model of your own, a folder or a name on the hub:",
                     "cicatrix measure MODEL --base BASE",
@@ -57,8 +57,7 @@ def main() -> None:
         st.caption("By others and by their definitions: beside what is measured, never mixed.")
         tables.show(published, pair_headings.PUBLISHED)
     _take_away(pair, claims, evidence, published)
-    with st.expander("How this is measured"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__)
 
 
 def _answer(pair: dict[str, Any], evidence: pl.DataFrame, claims: pl.DataFrame) -> None:

@@ -1,12 +1,11 @@
 """What is known, and what is new? From holding, lineage_node, lineage_edge, run and others."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 
 import polars as pl
 import streamlit as st
 
-from dashboard import headings, lineage_chart, live, pair_headings, tables
+from dashboard import controls, headings, lineage_chart, live, pair_headings, tables
 from dashboard.data import mart, of_families
 from dashboard.words import ago, count, duration, escaped, instant, newest, progress_of_runs
 
@@ -24,7 +23,7 @@ def main() -> None:
             "The lake is empty. Here everything that it holds would stand: who was made from whom, "
             "what is new, what is being measured, and what is missing.",
             [
-                ("The embedded models, in under three minutes and without a GPU:", "cicatrix demo"),
+                controls.DEMO,
                 (
                     "A model of your own, a folder or a name on the hub:",
                     "cicatrix measure MODEL --base BASE",
@@ -54,8 +53,7 @@ def main() -> None:
     with st.container(horizontal=True):
         tables.download(held, "holding")
         live.copy_link()
-    with st.expander("How this is measured"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__)
 
 
 def _since() -> datetime:
@@ -73,9 +71,7 @@ def _map(nodes: pl.DataFrame, edges: pl.DataFrame) -> None:
     if nodes.is_empty():
         st.markdown("No model was declared as made from another one yet.")
         return
-    known = nodes["family"].drop_nulls().unique().sort().to_list()
-    families = st.pills("Families", known, selection_mode="multi", key="family",
-                        bind="query-params")  # fmt: skip
+    families = controls.families(nodes)
     own = of_families(nodes, families)
     of_them = edges.filter(pl.col("to_id").is_in(own["model_id"].implode()))
     is_taught = pl.col("model_id").is_in(of_them["from_id"].implode())

@@ -1,6 +1,5 @@
 """Did capability travel without what kept the teacher within bounds? A view for each mart."""
 
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -9,6 +8,7 @@ import streamlit as st
 from dashboard import (
     address,
     charts,
+    controls,
     live,
     reader,
     rollout_text,
@@ -103,8 +103,7 @@ def main() -> None:
         else:
             hypotheses(teacher)
     live.copy_link()
-    with st.expander("How this is measured"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__)
 
 
 def address_of(teacher: dict[str, Any]) -> dict[str, str]:
@@ -283,17 +282,9 @@ def rollouts(teacher: dict[str, Any], components: pl.DataFrame) -> None:
         role = st.selectbox(
             "Model", names, key="role", format_func=names.__getitem__, persist_state="page"
         )
-        kinds = st.pills(
-            "Problems", ["short", "long", "clean", "perturbed"], selection_mode="multi",
-            key="kind", bind="query-params",
-        )  # fmt: skip
-        outcomes = st.pills(
-            "Answer", list(reader.OUTCOMES), selection_mode="multi", key="answer",
-            bind="query-params",
-        )  # fmt: skip
-        marks = st.pills(
-            "With", list(_MARKS), selection_mode="multi", key="mark", bind="query-params"
-        )
+        kinds = controls.chosen_of("Problems", ["short", "long", "clean", "perturbed"], "kind")
+        outcomes = controls.chosen_of("Answer", list(reader.OUTCOMES), "answer")
+        marks = controls.chosen_of("With", list(_MARKS), "mark")
     model = models.filter(pl.col("role") == role).row(0, named=True)
     every = mart("stability_rollout", measurement_id=teacher["measurement_id"], role=role).sort(
         "problem_id", "sample"
