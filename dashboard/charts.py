@@ -10,7 +10,7 @@ from typing import cast
 import altair as alt
 import polars as pl
 
-from dashboard.words import NOT_INTERPRETABLE, number
+from dashboard.words import NOT_INTERPRETABLE, n_said, number
 
 # Okabe & Ito's colours, told apart by all common kinds of colour vision; without yellow, which
 # cannot be seen on white, and black, which cannot be seen on a dark page.
@@ -271,7 +271,13 @@ def distances(functional: pl.DataFrame, measure: str, names: dict[str, str]) -> 
         .encode(x, y, text=alt.value("unrelated")),
         *_not_interpretable(own.filter(pl.col(status) == NOT_INTERPRETABLE), y),
     )  # fmt: skip
-    return sized(layers, alt.Title(title, subtitle="grey band: up to the floor"), len(names))
+    return sized(
+        layers,
+        alt.Title(
+            title, subtitle=f"{n_said(own['n_prompts'], 'prompt')}; grey band: up to the floor"
+        ),
+        len(names),
+    )
 
 
 def course(units: pl.DataFrame, n_units: int) -> alt.Chart:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import altair as alt
 import streamlit as st
 
-from dashboard import charts, data
+from dashboard import charts, data, pictures
 from dashboard.words import escaped
 from warehouse import read
 from warehouse.lake import LakeError
@@ -41,6 +41,7 @@ def _watch(mart: str, drawn: str, due: datetime | None) -> None:
 
 def show_links(pages: "Sequence[st.Page]") -> None:
     """The pages in one line at the top, in the place of Streamlit's empty margin there."""
+    pictures.begin_page()
     st.html("<style>.stMainBlockContainer {padding-top: 3rem; max-width: 76rem}</style>")
     with st.container(horizontal=True, gap="medium"):
         for page in pages:
@@ -79,8 +80,9 @@ def _choose_as_of() -> None:
 
 
 def draw(chart: alt.LayerChart | alt.Chart) -> None:
-    """Show a chart in the page's own mode, as wide as its place."""
+    """Show a chart in the page's own mode, as wide as its place, to take away as a picture."""
     st.altair_chart(charts.inked(chart, st.context.theme.type))
+    pictures.download(chart)
 
 
 def draw_to_click(
@@ -94,6 +96,7 @@ def draw_to_click(
         charts.inked(chart, st.context.theme.type), key=key, on_select=then,
         selection_mode=parameter,
     )  # fmt: skip
+    pictures.download(chart)
 
 
 def clicked(key: str, parameter: str) -> dict[str, Any] | None:

@@ -64,7 +64,7 @@ def main() -> None:
     for row in found.iter_rows(named=True):
         _answer(row)
     st.subheader("Training")
-    st.altair_chart(crosscoder_charts.curves(steps.filter(measurement_id=chosen)))
+    live.draw(crosscoder_charts.curves(steps.filter(measurement_id=chosen)))
     if found.is_empty():
         st.caption("It still trains: its latents are described when it is done.")
         return
@@ -123,7 +123,7 @@ def _answer(row: dict[str, Any]) -> None:
 
 def _latents(chosen: str) -> None:
     st.subheader("Latents")
-    st.altair_chart(crosscoder_charts.histogram(mart("latent_histogram", measurement_id=chosen)))
+    live.draw(crosscoder_charts.histogram(mart("latent_histogram", measurement_id=chosen)))
     ends = mart("latent_end", measurement_id=chosen)
     if ends.height:
         st.caption(f"Words that the {ends['n_per_end'].max()} latents at either end of NRN fire on")

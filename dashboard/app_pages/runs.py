@@ -76,7 +76,7 @@ def running(run: dict[str, Any], units: pl.DataFrame) -> None:
         text.progress(run["n_units_done"] / run["n_units"], text=" · ".join(facts))
         if not units.is_empty():
             with spark:
-                live.draw(charts.course(units, run["n_units"]))
+                st.altair_chart(charts.course(units, run["n_units"]))  # too small to take away
         text.caption(
             f"since {instant(run['started_at'])} ({ago(run['started_at'])}) · "
             f"{count(run['n_rows'], 'record')} so far"

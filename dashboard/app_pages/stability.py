@@ -7,7 +7,6 @@ import streamlit as st
 
 from dashboard import (
     address,
-    charts,
     controls,
     live,
     reader,
@@ -136,12 +135,7 @@ def choose_teacher(teachers: pl.DataFrame) -> dict[str, Any]:
 def plane(students: pl.DataFrame) -> None:
     """The plane of both distances, then what they decide of each student."""
     chart = stability_charts.plane(students)
-    st.altair_chart(
-        charts.inked(chart, st.context.theme.type),
-        key="plane",
-        on_select=_open_picked,
-        selection_mode=stability_charts.PICKED,
-    )
+    live.draw_to_click(chart, "plane", stability_charts.PICKED, _open_picked)
     st.caption(
         "▲ students of the teacher, ■ of the plain teacher it is compared with; a click opens the "
         "rollouts. Grey band: ΔR that halves of the teacher's own stories have at the proxies most "
@@ -157,9 +151,8 @@ def plane(students: pl.DataFrame) -> None:
 
 
 def _open_picked() -> None:
-    picked: list[dict[str, Any]] = st.session_state["plane"]["selection"][stability_charts.PICKED]
-    if picked:
-        open_rollouts(picked[0]["model_role"])
+    if picked := live.clicked("plane", stability_charts.PICKED):
+        open_rollouts(picked["model_role"])
 
 
 def open_rollouts(role: str) -> None:
