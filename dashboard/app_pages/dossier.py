@@ -15,7 +15,10 @@ from dashboard.data import mart
 from dashboard.words import NOT_INTERPRETABLE, ago, count, escaped, instant
 from warehouse import pack, read
 
-LAYERS = ("structural", "functional", "thermodynamic", "weights", "behaviour")
+LAYERS = (
+    "structural", "functional", "thermodynamic", "weights", "behaviour", "circuits", "features",
+    "stability",
+)  # fmt: skip
 CLAIMS = {
     "supported": ("blue", "check"),
     "contradicted": ("orange", "block"),
