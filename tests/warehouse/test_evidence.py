@@ -1,4 +1,4 @@
-"""What the mart `evidence` says of circuits, features and stability, on lakes worked out by hand."""
+"""What the mart `evidence` says of circuits, features and stability, worked out by hand."""
 
 import pytest
 from making import comparison
