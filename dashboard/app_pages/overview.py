@@ -44,6 +44,9 @@ def main() -> None:
         f"the newest was complete {ago(newest(held))}.  \n{progress_of_runs(runs)}",
         help=f"Newest: {instant(newest(held))}",
     )
+    if "running" in runs["state"]:
+        st.page_link("app_pages/runs.py", label="What runs, how far it is and how long yet",
+                     query_params={"state": "running"}, icon=":material/timer:")  # fmt: skip
     _map(nodes, edges)
     _loud()
     _uncalibrated()
@@ -57,14 +60,14 @@ def main() -> None:
 
 
 def _since() -> datetime:
-    """From which moment on a measurement is new: midnight UTC of the chosen day."""
-    today = datetime.now(UTC).date()
-    yesterday = today - timedelta(days=1)
-    chosen = st.date_input(
-        "New since (00:00 UTC)", value=yesterday, min_value=date(2020, 1, 1), max_value=today,
-        key="since", bind="query-params", width=200,
+    """From which moment on a measurement is new, in UTC: yesterday's midnight, or as chosen."""
+    today = datetime.combine(datetime.now(UTC).date(), time())
+    chosen = st.datetime_input(
+        "New since, UTC", value=today - timedelta(days=1), min_value=datetime.combine(date(2020, 1, 1), time()),
+        max_value=today + timedelta(days=1), step=60, required=True,
+        key="since", bind="query-params", width=260,
     )  # fmt: skip
-    return datetime.combine(chosen, time(), UTC)
+    return chosen.replace(tzinfo=UTC)
 
 
 def _map(nodes: pl.DataFrame, edges: pl.DataFrame) -> None:
@@ -88,7 +91,7 @@ def _map(nodes: pl.DataFrame, edges: pl.DataFrame) -> None:
         "● base · ▲ derivative, further right the farther from its base, wider its line, too; at "
         "the left of 1: under 0.5 ε, or not measured · ◆ teacher; dashes: whose skill it is, "
         "strong where its sentences were attributed, faint where it is only declared · pale: not "
-        "interpretable. Click a model. "
+        "interpretable. Click a model for what is known of it and its dossier. "
         "Every distance is measured, none is published."
     )
     if found := st.session_state.get("on_map"):
@@ -116,6 +119,30 @@ def _clicked(nodes: pl.DataFrame, edges: pl.DataFrame, model_id: str) -> None:
     with st.container(border=True):
         st.markdown(f"**{escaped(first['model'])}** · {' · '.join(lines)}")
         st.caption(f"`{model_id}`")
+        with st.container(horizontal=True):
+            _links(rows, first["family"])
+
+
+def _links(rows: pl.DataFrame, family: str | None) -> None:
+    """Where more is known of the model that was clicked, as it is drawn in `rows`."""
+    for row in rows.filter(pl.col("kind") == "derivative").iter_rows(named=True):
+        of = {"derivative": row["model_id"], "base": row["base_id"]}
+        from_base = f" from {row['base_id']}" if rows.height > 1 else ""
+        st.page_link(
+            "app_pages/dossier.py", label=f"Its dossier{from_base}", query_params=of,
+            icon=":material/folder_open:",
+        )  # fmt: skip
+    kinds = set(rows["kind"])
+    if "teacher" in kinds:
+        st.page_link(
+            "app_pages/provenance.py", label="Sentences that come from teachers",
+            query_params={"view": "Teacher"}, icon=":material/format_quote:",
+        )  # fmt: skip
+    if "base" in kinds and family:
+        st.page_link(
+            "app_pages/families.py", label=f"Its family, {family}",
+            query_params={"family": family}, icon=":material/account_tree:",
+        )  # fmt: skip
 
 
 def _loud() -> None:
@@ -146,9 +173,11 @@ def _uncalibrated() -> None:
 
 
 def _new(fresh: pl.DataFrame, since: datetime) -> None:
-    st.subheader(f"New since {since:%d %B %Y}")
+    st.subheader(f"New since {since:%d %B %Y, %H:%M} UTC")
     if fresh.is_empty():
-        st.markdown("Nothing. Choose an earlier day above, or measure: `cicatrix measure MODEL`.")
+        st.markdown(
+            "Nothing. Choose an earlier moment above, or measure: `cicatrix measure MODEL`."
+        )
         return
     took = float(fresh["duration_s"].sum())
     st.markdown(f"{count(fresh.height, 'measurement')}, {duration(took)} of measuring.")
