@@ -63,7 +63,8 @@ def _since() -> datetime:
     """From which moment on a measurement is new, in UTC: yesterday's midnight, or as chosen."""
     today = datetime.combine(datetime.now(UTC).date(), time())
     chosen = st.datetime_input(
-        "New since, UTC", value=today - timedelta(days=1), min_value=datetime.combine(date(2020, 1, 1), time()),
+        "New since, UTC", value=today - timedelta(days=1),
+        min_value=datetime.combine(date(2020, 1, 1), time()),
         max_value=today + timedelta(days=1), step=60, required=True,
         key="since", bind="query-params", width=260,
     )  # fmt: skip
