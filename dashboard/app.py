@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import charts, live
+from dashboard import charts, live, login
 from warehouse.lake import LakeError
 
 st.set_page_config(page_title="Cicatrix", page_icon=":material/healing:", layout="wide")
@@ -25,8 +25,9 @@ pages = [
     st.Page("app_pages/runs.py", title="Runs", icon=":material/timer:"),
 ]
 page = st.navigation(pages, position="hidden")  # our own links stay in sight on a phone
-live.show_links(pages)
-try:
-    page.run()
-except LakeError as error:
-    live.show_lake_error(error)
+if login.may_enter():
+    live.show_links(pages)
+    try:
+        page.run()
+    except LakeError as error:
+        live.show_lake_error(error)

@@ -267,7 +267,7 @@ def distances(functional: pl.DataFrame, measure: str, names: dict[str, str]) -> 
         alt.Chart(own).mark_point(shape=ROLE_SHAPES["derivative"], filled=True, size=120)
         .encode(x, y, color=family, opacity=shade, tooltip=tooltip),
         _first(strangers.drop_nulls(value), names)
-        .mark_text(dy=-_NOTE_ABOVE, align="right", dx=6)
+        .mark_text(dy=_NOTE_BELOW, align="right", dx=6)
         .encode(x, y, text=alt.value("unrelated")),
         *_not_interpretable(own.filter(pl.col(status) == NOT_INTERPRETABLE), y),
     )  # fmt: skip

@@ -31,16 +31,14 @@ def paired(differences: pl.DataFrame, one: str, other: str) -> alt.LayerChart:
     ).with_columns(label=pl.format("{} {}", "differs", pl.col("unit").replace(UNITS)))
     x = alt.X(
         "at:Q",
-        title="← less than the other · difference, in parts of its largest end · more →",
+        title=["← less than the other · more →", "difference, in parts of its largest end"],
         scale=alt.Scale(domain=[-1.1, 1.1]),
         axis=alt.Axis(labels=False, ticks=False, values=[0]),
     )
-    y = alt.Y(
-        "row:N",
-        title=None,
-        sort=None,
-        axis=alt.Axis(labelExpr="split(datum.label, '|')", labelLimit=190, grid=False),
+    in_two_lines = alt.Axis(
+        labelExpr="split(datum.label, '|')", labelLimit=190, labelOffset=-7, grid=False
     )
+    y = alt.Y("row:N", title=None, sort=None, axis=in_two_lines)
     tip = tooltips(
         N={
             "quantity": "Quantity", "mode": "Mode", "differs": "Mean difference", "ends": "Ends",

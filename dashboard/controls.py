@@ -21,8 +21,9 @@ def chosen_of(
 ) -> list[str]:
     """Any of these options, named in the address; empty means all."""
     return st.pills(
-        label, options, selection_mode="multi", key=key, bind="query-params", help=meaning
-    )
+        label, options, selection_mode="multi", key=key, bind="query-params", help=meaning,
+        wrap=True,
+    )  # fmt: skip
 
 
 def meanings(of: dict[str, str]) -> str:

@@ -13,6 +13,11 @@ from dashboard.words import escaped
 from warehouse import read
 from warehouse.lake import LakeError
 
+# Streamlit leaves 10rem under a page, and as much over a chart's buttons as over a paragraph.
+STYLE = (
+    "<style>.stMainBlockContainer {padding-top: 3rem; padding-bottom: 4rem; max-width: 76rem} "
+    "[class*=st-key-picture-] {margin-top: -1.6rem}</style>"
+)
 _SETTLE = timedelta(minutes=1)
 _AS_OF_WROTE = "as_of_wrote"
 
@@ -42,8 +47,8 @@ def _watch(mart: str, drawn: str, due: datetime | None) -> None:
 def show_links(pages: "Sequence[st.Page]") -> None:
     """The pages in one line at the top, in the place of Streamlit's empty margin there."""
     pictures.begin_page()
-    st.html("<style>.stMainBlockContainer {padding-top: 3rem; max-width: 76rem}</style>")
-    with st.container(horizontal=True, gap="medium"):
+    st.html(STYLE)
+    with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
         for page in pages:
             st.page_link(page, width="content")
         _choose_as_of()
@@ -117,7 +122,7 @@ def invite(what: str, commands: Sequence[tuple[str, str]]) -> None:
         st.markdown(what)
         for meaning, command in commands:
             st.caption(meaning)
-            st.code(command, language="bash")
+            st.code(command, language="bash", wrap_lines=True)
 
 
 def copy_link() -> None:

@@ -27,7 +27,10 @@ def download(chart: alt.LayerChart | alt.Chart) -> None:
     name = file_name(chart)
     drawn: dict[str, int] = st.session_state.setdefault(_DRAWN, {})
     drawn[name] = drawn.get(name, 0) + 1  # two charts of a page may have one title
-    with st.container(horizontal=True, horizontal_alignment="right", gap="small"):
+    with st.container(
+        horizontal=True, horizontal_alignment="right", gap="small",
+        key=f"picture-{name}-{drawn[name]}",
+    ):  # fmt: skip
         for kind, mime, content in (("PNG", "image/png", png), ("SVG", "image/svg+xml", svg)):
             st.download_button(
                 kind,

@@ -57,6 +57,11 @@ def count(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
+def unit_said(unit: str) -> str:
+    """A unit of the marts as it reads."""
+    return UNITS.get(unit, unit)
+
+
 def n_said(values: pl.Series, noun: str) -> str:
     """How many each of several numbers stands on: n = 16 to 24 prompts; n is not known."""
     known = values.drop_nulls()

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import address, compare_charts, controls, live, pair_headings, pairs, tables
 from dashboard.data import mart
-from dashboard.words import ago, count, escaped, newest, number, signed
+from dashboard.words import ago, count, escaped, newest, number, signed, unit_said
 
 _OF = {"a": ("derivative_id", "derivative"), "b": ("derivative_id", "derivative")}
 _SAME = ["layer", "quantity", "variant"]
@@ -99,7 +99,7 @@ def _said(
         parts = (
             f"{row['quantity']}{' ' + row['mode'] if row['mode'] else ''} "
             f"{signed(row['mean_difference'])} ({signed(row['low'])} to {signed(row['high'])}) "
-            f"{row['unit']}"
+            f"{unit_said(row['unit'])}"
             for row in apart.head(2).iter_rows(named=True)
         )
         said += f"{apart.height} of {differences.height} differences exclude 0: {'; '.join(parts)}"
