@@ -222,7 +222,9 @@ def families(scar: pl.DataFrame) -> alt.LayerChart:
         .mark_point(shape=ROLE_SHAPES["derivative"], filled=True, size=110)
         .encode(x, y, color=family, opacity=alt.value(0.85), tooltip=tooltip),
     )  # fmt: skip
-    subtitle = f"n = {rows.height} derivatives; median of the seeds but the largest; measured"
+    subtitle = [
+        f"n = {rows.height} derivatives; measured", "each the median of its seeds but the largest"
+    ]  # fmt: skip
     return sized(layers, alt.Title("Scars by family", subtitle=subtitle, offset=28), len(names))
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dashboard import lineage_chart
+from tests.dashboard.comparing import HOSTILE
 from tests.warehouse.making import comparison, organism
 from warehouse import read
 
@@ -51,6 +52,15 @@ def test_the_address_says_since_when(filled, page):
     assert "**10 new** since 2020-01-01 00:00:00 UTC" in said(app)
     assert "New since 01 January 2020, 00:00 UTC" in said(app)
     assert "10 measurements, 50 s of measuring." in said(app)  # 24 seeds of 2 s, 4 of 0.5 s
+
+
+def test_a_refused_pair_of_a_hostile_name_is_shown_as_text(compared, page):
+    app = page("overview")
+    app.session_state["on_map"] = {"model_id": "bad", "kind": "derivative"}
+    app.run()
+    assert not app.exception and not app.error
+    raw = "\n".join(str(one.value) for kind in (app.markdown, app.caption) for one in kind)
+    assert "evil" in raw and HOSTILE not in raw  # what Markdown would act on is escaped
 
 
 def test_a_moment_after_the_newest_leaves_nothing_new(filled, page):
