@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import charts, live
+from dashboard import charts, live, login
 from warehouse.lake import LakeError
 
 st.set_page_config(page_title="Cicatrix", page_icon=":material/healing:", layout="wide")
@@ -13,20 +13,21 @@ pages = [
     st.Page("app_pages/families.py", title="Families", icon=":material/account_tree:"),
     st.Page("app_pages/centroid.py", title="Centroid and CRP", icon=":material/scatter_plot:"),
     st.Page("app_pages/triangles.py", title="Triangles", icon=":material/change_history:"),
+    st.Page("app_pages/lineage.py", title="Lineage", icon=":material/family_history:"),
     st.Page("app_pages/dossier.py", title="Dossier", icon=":material/folder_open:"),
     st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
-    st.Page("app_pages/lineage.py", title="Lineage", icon=":material/family_history:"),
     st.Page("app_pages/provenance.py", title="Provenance", icon=":material/format_quote:"),
-    st.Page("app_pages/stability.py", title="Coupling", icon=":material/link_off:"),
     st.Page("app_pages/components.py", title="Components", icon=":material/grid_on:"),
-    st.Page("app_pages/nights.py", title="Nights", icon=":material/bedtime:"),
     st.Page("app_pages/crosscoder.py", title="Crosscoder", icon=":material/join_inner:"),
+    st.Page("app_pages/stability.py", title="Coupling", icon=":material/link_off:"),
+    st.Page("app_pages/nights.py", title="Nights", icon=":material/bedtime:"),
     st.Page("app_pages/sql.py", title="SQL", icon=":material/terminal:"),
     st.Page("app_pages/runs.py", title="Runs", icon=":material/timer:"),
 ]
 page = st.navigation(pages, position="hidden")  # our own links stay in sight on a phone
-live.show_links(pages)
-try:
-    page.run()
-except LakeError as error:
-    live.show_lake_error(error)
+if login.may_enter():
+    live.show_links(pages)
+    try:
+        page.run()
+    except LakeError as error:
+        live.show_lake_error(error)

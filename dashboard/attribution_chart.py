@@ -7,6 +7,7 @@ import polars as pl
 
 from dashboard.charts import FULL, GREY, PALE, said, tooltips
 from dashboard.rollout_text import LABEL_COLOURS
+from dashboard.words import n_said
 
 EDGE = -0.5  # what lies lower is marked here: how far below nothing in common says little
 _ROW, _NAME_ABOVE, _NOTE_ABOVE, _BAND, _AROUND = 58, 22, 15, 18, 125
@@ -102,7 +103,8 @@ def ranking(rows: pl.DataFrame) -> alt.LayerChart:
         .mark_text(align="left", dx=5).encode(alt.X("edge:Q"), y, text="note:N", tooltip=tip),
     )  # fmt: skip
     title = alt.Title(
-        "Who taught it? Each candidate beside its null", subtitle="95 % intervals; measured"
+        "Who taught it? Each candidate beside its null",
+        subtitle=f"{n_said(rows['n_questions'], 'problem')}; 95 % intervals; measured",
     )
     height = _ROW * max(rows.height, 1) + _AROUND
     return cast(alt.LayerChart, layers).properties(height=height, width="container", title=title)

@@ -10,7 +10,7 @@ from typing import cast
 import altair as alt
 import polars as pl
 
-from dashboard.words import NOT_INTERPRETABLE, number
+from dashboard.words import NOT_INTERPRETABLE, n_said, number
 
 # Okabe & Ito's colours, told apart by all common kinds of colour vision; without yellow, which
 # cannot be seen on white, and black, which cannot be seen on a dark page.
@@ -222,7 +222,9 @@ def families(scar: pl.DataFrame) -> alt.LayerChart:
         .mark_point(shape=ROLE_SHAPES["derivative"], filled=True, size=110)
         .encode(x, y, color=family, opacity=alt.value(0.85), tooltip=tooltip),
     )  # fmt: skip
-    subtitle = f"n = {rows.height} derivatives; median of the seeds but the largest; measured"
+    subtitle = [
+        f"n = {rows.height} derivatives; measured", "each the median of its seeds but the largest"
+    ]  # fmt: skip
     return sized(layers, alt.Title("Scars by family", subtitle=subtitle, offset=28), len(names))
 
 
@@ -267,11 +269,17 @@ def distances(functional: pl.DataFrame, measure: str, names: dict[str, str]) -> 
         alt.Chart(own).mark_point(shape=ROLE_SHAPES["derivative"], filled=True, size=120)
         .encode(x, y, color=family, opacity=shade, tooltip=tooltip),
         _first(strangers.drop_nulls(value), names)
-        .mark_text(dy=-_NOTE_ABOVE, align="right", dx=6)
+        .mark_text(dy=_NOTE_BELOW, align="right", dx=6)
         .encode(x, y, text=alt.value("unrelated")),
         *_not_interpretable(own.filter(pl.col(status) == NOT_INTERPRETABLE), y),
     )  # fmt: skip
-    return sized(layers, alt.Title(title, subtitle="grey band: up to the floor"), len(names))
+    return sized(
+        layers,
+        alt.Title(
+            title, subtitle=f"{n_said(own['n_prompts'], 'prompt')}; grey band: up to the floor"
+        ),
+        len(names),
+    )
 
 
 def course(units: pl.DataFrame, n_units: int) -> alt.Chart:

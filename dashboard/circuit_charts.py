@@ -8,7 +8,7 @@ import polars as pl
 
 from dashboard.charts import FULL, GREY, PALE, ROLE_SHAPES, said, tooltips
 from dashboard.component_charts import HARMS, HELPS
-from dashboard.words import number, signed
+from dashboard.words import n_said, number, signed
 
 SHAPES = {
     "teacher": ROLE_SHAPES["teacher"],
@@ -141,7 +141,10 @@ def differences(pairs: pl.DataFrame) -> alt.LayerChart:
             for is_paper in (False, True)
         ),
     ]  # fmt: skip
-    title = alt.Title("How much more the student drops", subtitle="dashed: no more; measured")
+    title = alt.Title(
+        "How much more the student drops",
+        subtitle=f"{n_said(rows['n_prompts'], 'prompt')}; dashed: no more; measured",
+    )
     chart = cast(alt.LayerChart, alt.layer(*layers))
     height = _ROW * max(rows["row"].n_unique(), 1) + _AROUND
     return chart.properties(height=height, width="container", title=title)
@@ -192,7 +195,10 @@ def variants(rows: pl.DataFrame) -> alt.LayerChart:
     return chart.properties(
         height=44 * drawn.height + _AROUND,
         width="container",
-        title=alt.Title("Alignment beside its null", subtitle="grey band: influences shuffled"),
+        title=alt.Title(
+            "Alignment beside its null",
+            subtitle=f"{n_said(drawn['n_prompts'], 'prompt')}; grey band: influences shuffled",
+        ),
     )
 
 
@@ -310,5 +316,8 @@ def sweep(circuits: pl.DataFrame) -> alt.LayerChart:
         ]  # fmt: skip
     chart = cast(alt.LayerChart, alt.layer(*layers))
     return chart.properties(
-        height=290, width="container", title=alt.Title("As the budget grows", subtitle="measured")
-    )
+        height=290, width="container",
+        title=alt.Title(
+            "As the budget grows", subtitle=f"{n_said(long['n_prompts'], 'prompt')}; measured"
+        ),
+    )  # fmt: skip

@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from dashboard.charts import FULL, GREY, PALE, ROLE_SHAPES, colour, said, tooltips
-from dashboard.words import signed
+from dashboard.words import UNITS, n_said, signed
 
 
 def paired(differences: pl.DataFrame, one: str, other: str) -> alt.LayerChart:
@@ -19,7 +19,7 @@ def paired(differences: pl.DataFrame, one: str, other: str) -> alt.LayerChart:
     )
     size = pl.when(largest > 0).then(largest).otherwise(1.0)
     rows = differences.with_columns(
-        row=pl.format("{} {}", "quantity", "mode"),
+        row=pl.concat_str("quantity", "mode", separator="|", ignore_nulls=True),
         at=pl.col("mean_difference") / size,
         from_at=pl.col("low") / size,
         to_at=pl.col("high") / size,
@@ -28,14 +28,17 @@ def paired(differences: pl.DataFrame, one: str, other: str) -> alt.LayerChart:
         ends=pl.format("{} to {}", said("low", signed), said("high", signed)),
         mean_a_said=said("mean_a"),
         mean_b_said=said("mean_b"),
-    ).with_columns(label=pl.format("{} {}", "differs", "unit"))
+    ).with_columns(label=pl.format("{} {}", "differs", pl.col("unit").replace(UNITS)))
     x = alt.X(
         "at:Q",
-        title="← less than the other · difference, in parts of its largest end · more →",
+        title=["← less than the other · more →", "difference, in parts of its largest end"],
         scale=alt.Scale(domain=[-1.1, 1.1]),
         axis=alt.Axis(labels=False, ticks=False, values=[0]),
     )
-    y = alt.Y("row:N", title=None, sort=None, axis=alt.Axis(labelLimit=170, grid=False))
+    in_two_lines = alt.Axis(
+        labelExpr="split(datum.label, '|')", labelLimit=190, labelOffset=-7, grid=False
+    )
+    y = alt.Y("row:N", title=None, sort=None, axis=in_two_lines)
     tip = tooltips(
         N={
             "quantity": "Quantity", "mode": "Mode", "differs": "Mean difference", "ends": "Ends",
@@ -55,7 +58,10 @@ def paired(differences: pl.DataFrame, one: str, other: str) -> alt.LayerChart:
         .encode(x, y, opacity=shade, tooltip=tip),
         alt.Chart(rows).mark_text(dy=-13).encode(x, y, text="label:N"),
     )
-    title = alt.Title(f"{one} less {other}", subtitle="paired by prompt and by seed; measured")
+    title = alt.Title(
+        f"{one} less {other}",
+        subtitle=f"{n_said(rows['n'], 'pair')}, of prompts or of seeds; measured",
+    )
     return cast(alt.LayerChart, layers).properties(
         height=46 * max(rows.height, 1) + 90, width="container", title=title
     )

@@ -355,4 +355,5 @@ def prompts(rows: pl.DataFrame, name: str) -> alt.LayerChart:
     )
     zero = alt.Chart(pl.DataFrame({"y": [0.0]})).mark_rule(color=GREY).encode(y="y:Q")
     chart = cast(alt.LayerChart, alt.layer(bars, zero))
-    return chart.properties(height=220, width="container", title=alt.Title(name))
+    title = alt.Title(name, subtitle=f"n = {drawn.height} prompts; measured")
+    return chart.properties(height=220, width="container", title=title)

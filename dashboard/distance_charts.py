@@ -145,7 +145,7 @@ def prompts_by_sign(prompts: pl.DataFrame) -> alt.LayerChart:
     )  # fmt: skip
     title = alt.Title(
         f"{n_up} prompts up, {n_down} down",
-        subtitle="filled: beyond twice its noise",
+        subtitle=f"n = {rows.height} prompts; filled: beyond twice its noise",
     )
     return cast(alt.LayerChart, layers).properties(height=300, width="container", title=title)
 

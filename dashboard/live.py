@@ -8,11 +8,16 @@ from urllib.parse import urlencode
 import altair as alt
 import streamlit as st
 
-from dashboard import charts, data
+from dashboard import charts, data, pictures
 from dashboard.words import escaped
 from warehouse import read
 from warehouse.lake import LakeError
 
+# Streamlit leaves 10rem under a page, and as much over a chart's buttons as over a paragraph.
+STYLE = (
+    "<style>.stMainBlockContainer {padding-top: 3rem; padding-bottom: 4rem; max-width: 76rem} "
+    "[class*=st-key-picture-] {margin-top: -1.6rem}</style>"
+)
 _SETTLE = timedelta(minutes=1)
 _AS_OF_WROTE = "as_of_wrote"
 
@@ -41,8 +46,9 @@ def _watch(mart: str, drawn: str, due: datetime | None) -> None:
 
 def show_links(pages: "Sequence[st.Page]") -> None:
     """The pages in one line at the top, in the place of Streamlit's empty margin there."""
-    st.html("<style>.stMainBlockContainer {padding-top: 3rem; max-width: 76rem}</style>")
-    with st.container(horizontal=True, gap="medium"):
+    pictures.begin_page()
+    st.html(STYLE)
+    with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
         for page in pages:
             st.page_link(page, width="content")
         _choose_as_of()
@@ -79,8 +85,9 @@ def _choose_as_of() -> None:
 
 
 def draw(chart: alt.LayerChart | alt.Chart) -> None:
-    """Show a chart in the page's own mode, as wide as its place."""
+    """Show a chart in the page's own mode, as wide as its place, to take away as a picture."""
     st.altair_chart(charts.inked(chart, st.context.theme.type))
+    pictures.download(chart)
 
 
 def draw_to_click(
@@ -94,6 +101,7 @@ def draw_to_click(
         charts.inked(chart, st.context.theme.type), key=key, on_select=then,
         selection_mode=parameter,
     )  # fmt: skip
+    pictures.download(chart)
 
 
 def clicked(key: str, parameter: str) -> dict[str, Any] | None:
@@ -114,7 +122,7 @@ def invite(what: str, commands: Sequence[tuple[str, str]]) -> None:
         st.markdown(what)
         for meaning, command in commands:
             st.caption(meaning)
-            st.code(command, language="bash")
+            st.code(command, language="bash", wrap_lines=True)
 
 
 def copy_link() -> None:

@@ -1,7 +1,7 @@
 """What the columns of the tables of pairs mean."""
 
 from dashboard.tables import Heading
-from dashboard.words import duration, instant, number, signed
+from dashboard.words import duration, instant, number, signed, unit_said
 
 PAIR = {
     "family": Heading("Family"),
@@ -141,7 +141,7 @@ EVIDENCE = {
     "high": Heading("to", number),
     "spread": Heading("which is", None, "What the two ends are"),
     "floor": Heading("Floor", number, "What noise or a null alone reaches"),
-    "unit": Heading("Unit"),
+    "unit": Heading("Unit", unit_said),
     "n": Heading("n", "{:,.0f}".format),
     "n_of": Heading("of"),
     "status": Heading("Status", width=150),
@@ -156,7 +156,7 @@ PUBLISHED = {
     "low": Heading("from", number),
     "high": Heading("to", number),
     "text": Heading("Label"),
-    "unit": Heading("Unit"),
+    "unit": Heading("Unit", unit_said),
     "source": Heading("Source"),
     "place": Heading("Place"),
 }
@@ -170,7 +170,7 @@ DIFFERENCES = {
     "is_apart": Heading("Excludes 0"),
     "mean_a": Heading("The one", number),
     "mean_b": Heading("The other", number),
-    "unit": Heading("Unit"),
+    "unit": Heading("Unit", unit_said),
     "n": Heading("Pairs, n", "{:.0f}".format),
     "n_of": Heading("of"),
     "measured_at": Heading("Measured", instant),
@@ -183,7 +183,7 @@ def side_by_side(one: str, other: str) -> dict[str, Heading]:
         "layer": Heading("Layer"),
         "quantity": Heading("Quantity", width=170),
         "variant": Heading("Of"),
-        "unit": Heading("Unit"),
+        "unit": Heading("Unit", unit_said),
     }
     for end, name in (("", f"1: {one}"), ("_b", f"2: {other}")):
         pad = " " * bool(end)  # names of columns must differ

@@ -8,7 +8,7 @@ import polars as pl
 
 from dashboard.charts import FULL, GREY, PALE, said, tooltips
 from dashboard.rollout_text import LABEL_COLOURS, LETTERS
-from dashboard.words import TRANSFER, percent, signed
+from dashboard.words import TRANSFER, n_said, percent, signed
 
 LABELS = tuple(LABEL_COLOURS)  # in the order of the stack: Teacher starts at 0
 OUTCOMES = {True: "right", False: "wrong"}
@@ -231,7 +231,10 @@ def position(rows: pl.DataFrame, label: str, counted_by: str) -> alt.LayerChart:
         .encode(x, y, text="outcome:N")
         for is_above in (True, False)
     ]
-    title = alt.Title(f"{LETTERS[label]}  {label}, share of sentences")
+    title = alt.Title(
+        f"{LETTERS[label]}  {label}, share of sentences",
+        subtitle=f"{n_said(drawn['n_all'], 'sentence')}; measured",
+    )
     chart = cast(alt.LayerChart, alt.layer(*layers))
     return chart.properties(height=210, width="container", title=title)
 
@@ -289,7 +292,10 @@ def areas(rows: pl.DataFrame) -> alt.LayerChart:
             ),
         ]  # fmt: skip
     chart = cast(alt.LayerChart, alt.layer(*layers))
-    title = alt.Title("Do right answers have more of a label?", subtitle="95 % intervals; measured")
+    title = alt.Title(
+        "Do right answers have more of a label?",
+        subtitle=f"{n_said(drawn['n_questions'], 'question')}; 95 % intervals; measured",
+    )
     return chart.properties(height=72 * len(LABELS) + 90, width="container", title=title)
 
 

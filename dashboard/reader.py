@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from dashboard import address, headings, rollout_text, tables
+from dashboard import address, controls, headings, rollout_text, tables
 from dashboard.data import mart
 from dashboard.provenance_charts import LABELS
 from dashboard.words import count, escaped, percent
@@ -58,12 +58,8 @@ def show(pair: dict[str, Any]) -> None:
     asked = address.asked(ADDRESS)
     with st.container(horizontal=True):
         whose = _choose_whose()
-        labels = st.pills(
-            "With a sentence of", LABELS, selection_mode="multi", key="label", bind="query-params"
-        )
-        outcomes = st.pills(
-            "Answer", list(OUTCOMES), selection_mode="multi", key="answer", bind="query-params"
-        )
+        labels = controls.chosen_of("With a sentence of", LABELS, "label")
+        outcomes = controls.chosen_of("Answer", list(OUTCOMES), "answer")
     rollouts = mart(
         "provenance_rollout", measurement_id=pair["measurement_id"], rollouts_of=whose
     ).sort("problem_id", "sample")

@@ -195,7 +195,8 @@ def burdens(steps: pl.DataFrame) -> alt.LayerChart:
         .encode(x, alt.Y("b:Q"), text=alt.value("V")),
     )  # fmt: skip
     title = alt.Title(
-        "Burden of each step", subtitle="tick: the teacher's limit there; V: above it"
+        "Burden of each step",
+        subtitle=f"n = {drawn.height} steps; tick: the teacher's limit there; V: above it",
     )
     return cast(alt.LayerChart, layers).properties(height=170, width="container", title=title)
 
@@ -211,7 +212,11 @@ def load(steps: pl.DataFrame) -> alt.Chart:
             alt.Y("path_load:Q", title="Load", scale=alt.Scale(zero=True)),
             tooltip=tooltips(N={"text": "Arrives at"}, Q={"path_load": "Load", "b": "Burden"}),
         )
-        .properties(height=130, width="container", title=alt.Title("Path load"))
+        .properties(
+            height=130,
+            width="container",
+            title=alt.Title("Path load", subtitle=f"n = {drawn.height} steps"),
+        )
     )
 
 
@@ -222,12 +227,13 @@ def region(steps: pl.DataFrame) -> alt.LayerChart:
         colour=pl.when("is_outside").then(pl.lit(OUTSIDE)).otherwise(pl.lit(GREY)),
     )
     x = _steps_axis(drawn, "Step")
+    y = alt.Y("radius:Q", title="Mahalanobis distance", scale=alt.Scale(zero=True))
     tip = tooltips(
         N={"text": "Arrives at"}, Q={"distance": "Distance", "radius": "Radius", "slack": "Ratio"}
     )
     layers = alt.layer(
         alt.Chart(drawn).mark_line(color=GREY, interpolate="step", strokeDash=[4, 3])
-        .encode(x, alt.Y("radius:Q", title="Distance", scale=alt.Scale(zero=True)), tooltip=tip),
+        .encode(x, y, tooltip=tip),
         alt.Chart(drawn).mark_point(filled=True, size=80, opacity=1)
         .encode(x, alt.Y("distance:Q"), alt.Color("colour:N", scale=None), tooltip=tip),
         alt.Chart(drawn.filter("is_outside")).mark_text(dy=-11, fontWeight="bold")
@@ -235,7 +241,7 @@ def region(steps: pl.DataFrame) -> alt.LayerChart:
     )  # fmt: skip
     title = alt.Title(
         "Feasible region",
-        subtitle="Mahalanobis distance; dashed: the radius after that load; O: outside",
+        subtitle=f"n = {drawn.height} steps; dashed: the radius after that load; O: outside",
     )
     return cast(alt.LayerChart, layers).properties(height=170, width="container", title=title)
 

@@ -10,6 +10,7 @@ import polars as pl
 MISSING = "–"
 ABOVE = "above its floor"
 NOT_INTERPRETABLE = "not interpretable"
+UNITS = {"x 1e-4": "× ε"}  # how a unit of the marts reads
 TRANSFER = ("TRANSFERS", "DOES NOT TRANSFER", "NOT ENOUGH")  # verdicts of the mart `provenance`
 _MINUS = "\N{MINUS SIGN}"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -54,6 +55,20 @@ def span(low: float | None, high: float | None) -> str:
 def count(n: int, noun: str) -> str:
     """1 pair, 3 pairs."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def unit_said(unit: str) -> str:
+    """A unit of the marts as it reads."""
+    return UNITS.get(unit, unit)
+
+
+def n_said(values: pl.Series, noun: str) -> str:
+    """How many each of several numbers stands on: n = 16 to 24 prompts; n is not known."""
+    known = values.drop_nulls()
+    if known.is_empty():
+        return f"n {noun}s not known"
+    ends = dict.fromkeys(f"{end:,}" for end in (known.min(), known.max()))
+    return f"n = {' to '.join(ends)} {noun if list(ends) == ['1'] else f'{noun}s'}"
 
 
 def duration(seconds: float | None) -> str:

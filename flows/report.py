@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 from rich.console import Console
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -151,18 +152,40 @@ def _as_file(answer: pl.DataFrame, form: str) -> bytes:
 
 
 def _as_table(answer: pl.DataFrame) -> str:
+    """A row a line, or, where that is wider than the terminal, a column a line."""
     table = Table()
     for name in answer.columns:
         table.add_column(Text(name))
-    for row in answer.head(MAX_ROWS).iter_rows():
-        table.add_row(*(_cell(UNKNOWN if value is None else value) for value in row))
+    cells = [
+        [_cell(UNKNOWN if value is None else value) for value in row]
+        for row in answer.head(MAX_ROWS).iter_rows()
+    ]
+    for row in cells:
+        table.add_row(*row)
     buffer = io.StringIO()
-    Console(file=buffer, width=console().width).print(table)
+    drawn = Console(file=buffer, width=console().width)
+    # What a table needs is asked of a width that holds any.
+    if drawn.measure(table, options=drawn.options.update(width=100_000)).maximum <= drawn.width:
+        drawn.print(table)
+    else:
+        _print_records(drawn, answer.columns, cells)
     if answer.height > MAX_ROWS:
         buffer.write(f"the first {MAX_ROWS:,} of {answer.height:,} rows; --format csv has all\n")
     else:
         buffer.write(f"{answer.height:,} rows\n")
     return buffer.getvalue()
+
+
+def _print_records(drawn: Console, names: Sequence[str], cells: Sequence[Sequence[Text]]) -> None:
+    """Each row as lines of a column and its value, as psql has it when expanded."""
+    for number_of, row in enumerate(cells, start=1):
+        drawn.print(Rule(Text(f"row {number_of:,}"), align="left", style=""))
+        record = Table.grid(padding=(0, 2))
+        record.add_column(max_width=max(drawn.width // 2, 1), overflow="fold")
+        record.add_column(overflow="fold")
+        for name, value in zip(names, row, strict=True):
+            record.add_row(Text(name), value)
+        drawn.print(record)
 
 
 def _cell(value: object) -> Text:

@@ -58,6 +58,11 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
         "lineage",
         "attribution",
         "provenance",
+        "ablation",
+        "component",
+        "alignment",
+        "crosscoder",
+        "stability",
     ),
     **dict.fromkeys(
         (

@@ -1,11 +1,9 @@
 """Where do the two distances disagree? From centroid_crp, winner_gap, gap_prompt and gap."""
 
-from pathlib import Path
-
 import polars as pl
 import streamlit as st
 
-from dashboard import distance_charts, live, pair_headings, pairs, tables
+from dashboard import controls, distance_charts, live, pair_headings, pairs, tables
 from dashboard.data import mart, of_families
 from dashboard.pair_words import DIVERGENCES, pair_diverges, sign_split, where_they_diverge
 from dashboard.words import escaped, instant, newest
@@ -22,7 +20,7 @@ def main() -> None:
             "No outputs have been compared yet. Here each pair's distance of the mean templates "
             "would stand against the mean of its distances prompt by prompt.",
             [
-                ("The embedded models, in under three minutes and without a GPU:", "cicatrix demo"),
+                controls.DEMO,
                 (
                     "Models of your own, each a folder or a name on the hub:",
                     "cicatrix measure MODEL --base BASE",
@@ -32,18 +30,11 @@ def main() -> None:
         return
     answer = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        known = every["family"].drop_nulls().unique().sort().to_list()
-        families = st.pills(
-            "Families", known, selection_mode="multi", key="family", bind="query-params"
+        families = controls.families(every)
+        kinds = controls.chosen_of(
+            "They say", list(DIVERGENCES), "says", controls.meanings(DIVERGENCES)
         )
-        kinds = st.pills(
-            "They say", list(DIVERGENCES), selection_mode="multi", key="says", bind="query-params",
-            help="  \n".join(f"**{kind}**: {meaning}" for kind, meaning in DIVERGENCES.items()),
-        )  # fmt: skip
-        mode = st.segmented_control(
-            "Text that is scored: each model's own (free), or the base's (forced)",
-            ["free", "forced"], default="free", required=True, key="mode", bind="query-params",
-        )  # fmt: skip
+        mode = controls.mode()
     of_mode = of_families(every.filter(pl.col("mode") == mode), families)
     shown = of_mode.filter(pl.col("divergence").is_in(kinds)) if kinds else of_mode
     if shown.is_empty():
@@ -70,8 +61,7 @@ def main() -> None:
     with st.container(horizontal=True):
         tables.download(shown, "centroid_crp")
         live.copy_link()
-    with st.expander("How this is measured"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__)
 
 
 def _scatter(shown: pl.DataFrame, measurement_id: str, mode: str) -> None:

@@ -1,14 +1,13 @@
 """Where do two derivatives differ? From pair, paired_difference, layer_difference, evidence."""
 
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 import streamlit as st
 
-from dashboard import address, compare_charts, live, pair_headings, pairs, tables
+from dashboard import address, compare_charts, controls, live, pair_headings, pairs, tables
 from dashboard.data import mart
-from dashboard.words import ago, count, escaped, newest, number, signed
+from dashboard.words import ago, count, escaped, newest, number, signed, unit_said
 
 _OF = {"a": ("derivative_id", "derivative"), "b": ("derivative_id", "derivative")}
 _SAME = ["layer", "quantity", "variant"]
@@ -27,7 +26,7 @@ def main() -> None:
             "No base has two derivatives yet. Here two of one base would stand side by side, with "
             "their differences paired prompt by prompt and seed by seed.",
             [
-                ("The embedded models, in under three minutes and without a GPU:", "cicatrix demo"),
+                controls.DEMO,
                 (
                     "Two models of your own from one base:",
                     "cicatrix measure ONE --base BASE && cicatrix measure OTHER --base BASE",
@@ -56,8 +55,7 @@ def main() -> None:
     _blocks(one, other, blocks)
     _side_by_side(one, other)
     live.copy_link()
-    with st.expander("How this is measured"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__)
 
 
 def _choose(several: pl.DataFrame) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -101,7 +99,7 @@ def _said(
         parts = (
             f"{row['quantity']}{' ' + row['mode'] if row['mode'] else ''} "
             f"{signed(row['mean_difference'])} ({signed(row['low'])} to {signed(row['high'])}) "
-            f"{row['unit']}"
+            f"{unit_said(row['unit'])}"
             for row in apart.head(2).iter_rows(named=True)
         )
         said += f"{apart.height} of {differences.height} differences exclude 0: {'; '.join(parts)}"

@@ -1,10 +1,8 @@
 """What did the student keep of its teacher's circuits? A mart of distilled circuits a view."""
 
-from pathlib import Path
-
 import streamlit as st
 
-from dashboard import address, circuit_views, inside_views, live
+from dashboard import address, circuit_views, controls, inside_views, live
 from dashboard.circuit_choice import ADDRESS, address_of, choices, choose
 from dashboard.circuit_words import alone, kept, task_chip
 from dashboard.words import instant
@@ -61,8 +59,7 @@ def main() -> None:
     VIEWS[view](chosen)
     address.write(address_of(chosen), ADDRESS)
     live.copy_link()
-    with st.expander("How this is measured"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__)
 
 
 main()

@@ -1,12 +1,11 @@
 """Which features did distillation make? The marts of crosscoders."""
 
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 import streamlit as st
 
-from dashboard import crosscoder_charts, feature_views, live, tables
+from dashboard import controls, crosscoder_charts, feature_views, live, tables
 from dashboard.data import mart
 from dashboard.tables import Heading
 from dashboard.words import count, escaped, instant, number, span
@@ -65,15 +64,14 @@ def main() -> None:
     for row in found.iter_rows(named=True):
         _answer(row)
     st.subheader("Training")
-    st.altair_chart(crosscoder_charts.curves(steps.filter(measurement_id=chosen)))
+    live.draw(crosscoder_charts.curves(steps.filter(measurement_id=chosen)))
     if found.is_empty():
         st.caption("It still trains: its latents are described when it is done.")
         return
     _latents(chosen)
     _uses(found.row(0, named=True))
     live.copy_link()
-    with st.expander("How this is measured"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__)
 
 
 def _choose(steps: pl.DataFrame) -> str:
@@ -125,7 +123,7 @@ def _answer(row: dict[str, Any]) -> None:
 
 def _latents(chosen: str) -> None:
     st.subheader("Latents")
-    st.altair_chart(crosscoder_charts.histogram(mart("latent_histogram", measurement_id=chosen)))
+    live.draw(crosscoder_charts.histogram(mart("latent_histogram", measurement_id=chosen)))
     ends = mart("latent_end", measurement_id=chosen)
     if ends.height:
         st.caption(f"Words that the {ends['n_per_end'].max()} latents at either end of NRN fire on")

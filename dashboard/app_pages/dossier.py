@@ -10,12 +10,18 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from dashboard import dossier_html, live, pair_headings, pairs, tables
+from dashboard import controls, dossier_html, live, pair_headings, pairs, tables
 from dashboard.data import mart
 from dashboard.words import NOT_INTERPRETABLE, ago, count, escaped, instant
 from warehouse import pack, read
 
-LAYERS = ("structural", "functional", "thermodynamic", "weights", "behaviour")
+LAYERS = {  # and the command that measures each
+    **dict.fromkeys(("structural", "functional", "thermodynamic", "weights"), "measure"),
+    "behaviour": "trace",
+    "circuits": "circuits",
+    "features": "crosscode",
+    "stability": "stability",
+}
 CLAIMS = {
     "supported": ("blue", "check"),
     "contradicted": ("orange", "block"),
@@ -34,7 +40,7 @@ def main() -> None:
             "No derivative was declared yet. Here everything measured of one would stand, layer by "
             "layer, with what it supports and what it must not be used for.",
             [
-                ("The embedded models, in under three minutes and without a GPU:", "cicatrix demo"),
+                controls.DEMO,
                 (
                     "A model of your own, a folder or a name on the hub:",
                     "cicatrix measure MODEL --base BASE",
@@ -48,8 +54,13 @@ def main() -> None:
     published = mart("published", family=pair["family"])
     _answer(pair, evidence, claims)
     _claims(pair, claims)
+    measured = set(evidence["layer"])
     for layer in LAYERS:
-        _layer(layer, evidence.filter(pl.col("layer") == layer))
+        if layer in measured:
+            _layer(layer, evidence.filter(pl.col("layer") == layer))
+    if missing := [layer for layer in LAYERS if layer not in measured]:
+        commands = (f"{layer} by `cicatrix {LAYERS[layer]}`" for layer in missing)
+        st.markdown(f"Nothing was measured yet of: {', '.join(commands)}.")
     st.subheader("Published of this family")
     if published.is_empty():
         st.markdown(f"Nothing of {escaped(pair['family'] or 'an unknown family')} is published.")
@@ -57,8 +68,7 @@ def main() -> None:
         st.caption("By others and by their definitions: beside what is measured, never mixed.")
         tables.show(published, pair_headings.PUBLISHED)
     _take_away(pair, claims, evidence, published)
-    with st.expander("How this is measured"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__)
 
 
 def _answer(pair: dict[str, Any], evidence: pl.DataFrame, claims: pl.DataFrame) -> None:
@@ -86,7 +96,7 @@ def _claims(pair: dict[str, Any], claims: pl.DataFrame) -> None:
     st.subheader("What may be claimed")
     if claims.is_empty():
         st.markdown("No claim was judged. This judges them, each by its own layer's evidence:")
-        st.code(reproduce(pair)[1], language="bash")
+        st.code(reproduce(pair)[1], language="bash", wrap_lines=True)
         return
     for row in claims.iter_rows(named=True):
         tone, icon = CLAIMS[row["label"]]
@@ -108,9 +118,6 @@ def _claims(pair: dict[str, Any], claims: pl.DataFrame) -> None:
 
 def _layer(layer: str, rows: pl.DataFrame) -> None:
     st.subheader(layer.capitalize())
-    if rows.is_empty():
-        st.markdown("Nothing was measured in this layer.")
-        return
     tables.show(rows.sort("quantity", "variant"), pair_headings.EVIDENCE)
 
 

@@ -1,11 +1,9 @@
 """Which family scars loudest? From scar, structural_distance, functional_distance and summary."""
 
-from pathlib import Path
-
 import polars as pl
 import streamlit as st
 
-from dashboard import charts, headings, live, tables
+from dashboard import charts, controls, headings, live, tables
 from dashboard.data import mart, of_families
 from dashboard.words import count, instant, loudest_family, newest
 
@@ -20,7 +18,7 @@ if summary.is_empty():
         "No derivative has been compared with its base yet. Here its distance from the base would "
         "stand, family by family, as soon as one pair is measured.",
         [
-            ("The embedded models, in under three minutes and without a GPU:", "cicatrix demo"),
+            controls.DEMO,
             (
                 "Models of your own, each a folder or a name on the hub:",
                 "cicatrix measure MODEL --base BASE",
@@ -29,11 +27,8 @@ if summary.is_empty():
     )
     st.stop()
 
-known = summary["family"].drop_nulls().unique().sort().to_list()
 answer = st.container()
-controls = st.container(horizontal=True, vertical_alignment="bottom", key="controls")
-with controls:
-    chosen = st.pills("Families", known, selection_mode="multi", key="family", bind="query-params")
+chosen = controls.families(summary)
 # Families in the order of their loudest derivative, which stands first.
 scar = (
     of_families(mart("structural_scar"), chosen)
@@ -76,14 +71,7 @@ else:
         tables.download(seeds, "structural_distance")
 
 st.subheader("Do their outputs differ, too?")
-mode = st.segmented_control(
-    "Text that is scored: each model's own (free), or the base's (forced)",
-    ["free", "forced"],
-    default="free",
-    required=True,
-    key="mode",
-    bind="query-params",
-)
+mode = controls.mode()
 functional = of_families(mart("functional_distance", mode=mode), chosen)
 is_detailed = pl.col("derivative_id").is_in(detailed["derivative_id"].implode())
 own = functional.filter(pl.col("role") == "derivative", is_detailed)
@@ -114,5 +102,4 @@ tables.show(summary.sort("family", "derivative"), headings.SUMMARY)
 with st.container(horizontal=True):
     tables.download(summary, "summary")
     live.copy_link()
-with st.expander("How this is measured"):
-    st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+controls.explain(__file__)

@@ -1,12 +1,20 @@
 """From which base, and from which teacher? From lineage, lineage_layer, teacher_attribution."""
 
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 import streamlit as st
 
-from dashboard import attribution_chart, lineage_chart, live, pair_headings, pairs, tables, teachers
+from dashboard import (
+    attribution_chart,
+    controls,
+    lineage_chart,
+    live,
+    pair_headings,
+    pairs,
+    tables,
+    teachers,
+)
 from dashboard.data import mart, of_families
 from dashboard.words import ago, count, escaped, instant, newest, number
 
@@ -22,7 +30,7 @@ def main() -> None:
             "No weights have been compared yet. Here each derivative's matrices would stand beside "
             "its base's, block by block, and its sentences beside those of candidate teachers.",
             [
-                ("The embedded models, in under three minutes and without a GPU:", "cicatrix demo"),
+                controls.DEMO,
                 (
                     "Models of your own, each a folder or a name on the hub:",
                     "cicatrix measure MODEL --base BASE",
@@ -32,14 +40,9 @@ def main() -> None:
         return
     answer = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        known = every["family"].drop_nulls().unique().sort().to_list()
-        families = st.pills(
-            "Families", known, selection_mode="multi", key="family", bind="query-params"
-        )
+        families = controls.families(every)
         labels = every["weight_lineage"].drop_nulls().unique().sort().to_list()
-        chosen = st.pills(
-            "Weights", labels, selection_mode="multi", key="weights", bind="query-params"
-        )
+        chosen = controls.chosen_of("Weights", labels, "weights")
     shown = of_families(every, families)
     shown = shown.filter(pl.col("weight_lineage").is_in(chosen)) if chosen else shown
     if shown.is_empty():
@@ -56,8 +59,7 @@ def main() -> None:
     with st.container(horizontal=True):
         tables.download(shown, "lineage")
         live.copy_link()
-    with st.expander("How this is measured"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__)
 
 
 def _said(shown: pl.DataFrame) -> str:

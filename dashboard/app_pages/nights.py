@@ -1,12 +1,11 @@
 """What came to the hub last night? From the marts night and night_model."""
 
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 import streamlit as st
 
-from dashboard import headings, live, tables
+from dashboard import controls, headings, live, tables
 from dashboard.data import mart
 from dashboard.words import ago, count, escaped, instant, number, span
 
@@ -61,8 +60,7 @@ def main() -> None:
         tables.download(_with_claims(found), "night_model")
         tables.download(nights, "night")
         live.copy_link()
-    with st.expander("How this is found and measured"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__, "How this is found and measured")
 
 
 def _one(night: dict[str, Any]) -> str:

@@ -1,12 +1,11 @@
 """What is known, and what is new? From holding, lineage_node, lineage_edge, run and others."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 
 import polars as pl
 import streamlit as st
 
-from dashboard import headings, lineage_chart, live, pair_headings, tables
+from dashboard import controls, headings, lineage_chart, live, pair_headings, tables
 from dashboard.data import mart, of_families
 from dashboard.words import ago, count, duration, escaped, instant, newest, progress_of_runs
 
@@ -24,7 +23,7 @@ def main() -> None:
             "The lake is empty. Here everything that it holds would stand: who was made from whom, "
             "what is new, what is being measured, and what is missing.",
             [
-                ("The embedded models, in under three minutes and without a GPU:", "cicatrix demo"),
+                controls.DEMO,
                 (
                     "A model of your own, a folder or a name on the hub:",
                     "cicatrix measure MODEL --base BASE",
@@ -45,6 +44,9 @@ def main() -> None:
         f"the newest was complete {ago(newest(held))}.  \n{progress_of_runs(runs)}",
         help=f"Newest: {instant(newest(held))}",
     )
+    if "running" in runs["state"]:
+        st.page_link("app_pages/runs.py", label="What runs, how far it is and how long yet",
+                     query_params={"state": "running"}, icon=":material/timer:")  # fmt: skip
     _map(nodes, edges)
     _loud()
     _uncalibrated()
@@ -54,28 +56,26 @@ def main() -> None:
     with st.container(horizontal=True):
         tables.download(held, "holding")
         live.copy_link()
-    with st.expander("How this is measured"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__)
 
 
 def _since() -> datetime:
-    """From which moment on a measurement is new: midnight UTC of the chosen day."""
-    today = datetime.now(UTC).date()
-    yesterday = today - timedelta(days=1)
-    chosen = st.date_input(
-        "New since (00:00 UTC)", value=yesterday, min_value=date(2020, 1, 1), max_value=today,
-        key="since", bind="query-params", width=200,
+    """From which moment on a measurement is new, in UTC: yesterday's midnight, or as chosen."""
+    today = datetime.combine(datetime.now(UTC).date(), time())
+    chosen = st.datetime_input(
+        "New since, UTC", value=today - timedelta(days=1),
+        min_value=datetime.combine(date(2020, 1, 1), time()),
+        max_value=today + timedelta(days=1), step=60, required=True,
+        key="since", bind="query-params", width=260,
     )  # fmt: skip
-    return datetime.combine(chosen, time(), UTC)
+    return chosen.replace(tzinfo=UTC)
 
 
 def _map(nodes: pl.DataFrame, edges: pl.DataFrame) -> None:
     if nodes.is_empty():
         st.markdown("No model was declared as made from another one yet.")
         return
-    known = nodes["family"].drop_nulls().unique().sort().to_list()
-    families = st.pills("Families", known, selection_mode="multi", key="family",
-                        bind="query-params")  # fmt: skip
+    families = controls.families(nodes)
     own = of_families(nodes, families)
     of_them = edges.filter(pl.col("to_id").is_in(own["model_id"].implode()))
     is_taught = pl.col("model_id").is_in(of_them["from_id"].implode())
@@ -92,7 +92,7 @@ def _map(nodes: pl.DataFrame, edges: pl.DataFrame) -> None:
         "● base · ▲ derivative, further right the farther from its base, wider its line, too; at "
         "the left of 1: under 0.5 ε, or not measured · ◆ teacher; dashes: whose skill it is, "
         "strong where its sentences were attributed, faint where it is only declared · pale: not "
-        "interpretable. Click a model. "
+        "interpretable. Click a model for what is known of it and its dossier. "
         "Every distance is measured, none is published."
     )
     if found := st.session_state.get("on_map"):
@@ -120,6 +120,30 @@ def _clicked(nodes: pl.DataFrame, edges: pl.DataFrame, model_id: str) -> None:
     with st.container(border=True):
         st.markdown(f"**{escaped(first['model'])}** · {' · '.join(lines)}")
         st.caption(f"`{model_id}`")
+        with st.container(horizontal=True):
+            _links(rows, first["family"])
+
+
+def _links(rows: pl.DataFrame, family: str | None) -> None:
+    """Where more is known of the model that was clicked, as it is drawn in `rows`."""
+    for row in rows.filter(pl.col("kind") == "derivative").iter_rows(named=True):
+        of = {"derivative": row["model_id"], "base": row["base_id"]}
+        from_base = f" from {row['base_id']}" if rows.height > 1 else ""
+        st.page_link(
+            "app_pages/dossier.py", label=f"Its dossier{from_base}", query_params=of,
+            icon=":material/folder_open:",
+        )  # fmt: skip
+    kinds = set(rows["kind"])
+    if "teacher" in kinds:
+        st.page_link(
+            "app_pages/provenance.py", label="Sentences that come from teachers",
+            query_params={"view": "Teacher"}, icon=":material/format_quote:",
+        )  # fmt: skip
+    if "base" in kinds and family:
+        st.page_link(
+            "app_pages/families.py", label=f"Its family, {family}",
+            query_params={"family": family}, icon=":material/account_tree:",
+        )  # fmt: skip
 
 
 def _loud() -> None:
@@ -150,9 +174,11 @@ def _uncalibrated() -> None:
 
 
 def _new(fresh: pl.DataFrame, since: datetime) -> None:
-    st.subheader(f"New since {since:%d %B %Y}")
+    st.subheader(f"New since {since:%d %B %Y, %H:%M} UTC")
     if fresh.is_empty():
-        st.markdown("Nothing. Choose an earlier day above, or measure: `cicatrix measure MODEL`.")
+        st.markdown(
+            "Nothing. Choose an earlier moment above, or measure: `cicatrix measure MODEL`."
+        )
         return
     took = float(fresh["duration_s"].sum())
     st.markdown(f"{count(fresh.height, 'measurement')}, {duration(took)} of measuring.")

@@ -1,6 +1,5 @@
 """Where do a distilled model's sentences come from? A mart of provenance for each view."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
@@ -8,6 +7,7 @@ import streamlit as st
 
 from dashboard import (
     address,
+    controls,
     headings,
     live,
     provenance_charts,
@@ -71,12 +71,9 @@ def main() -> None:
         )
         return
     st.html(rollout_text.STYLE)
-    known = pairs["family"].drop_nulls().unique().sort().to_list()
     answer = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.pills(
-            "Families", known, selection_mode="multi", key="family", bind="query-params"
-        )
+        chosen = controls.families(pairs)
         view = st.segmented_control(
             "View",
             VIEWS,
@@ -112,8 +109,7 @@ def main() -> None:
             address.write(reader.address_of(pair), reader.ADDRESS)
             (positions if view == "Position" else correctness)(pair)
     live.copy_link()
-    with st.expander("How this is measured"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__)
 
 
 def breakdown(pairs: pl.DataFrame) -> None:

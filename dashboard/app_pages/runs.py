@@ -7,7 +7,7 @@ from typing import Any, Literal
 import polars as pl
 import streamlit as st
 
-from dashboard import charts, headings, live, retrying, tables
+from dashboard import charts, controls, headings, live, retrying, tables
 from dashboard.data import mart
 from dashboard.words import ago, count, duration, escaped, instant, number, progress_of_runs
 
@@ -33,7 +33,7 @@ def main() -> None:
             "Nothing has been measured yet. Here each measurement would show its progress, "
             "its cost, or why it stopped.",
             [
-                ("The embedded models, in under three minutes and without a GPU:", "cicatrix demo"),
+                controls.DEMO,
                 (
                     "A model of your own, a folder or a name on the hub:",
                     "cicatrix measure MODEL --base BASE",
@@ -42,9 +42,7 @@ def main() -> None:
         )
         return
     st.markdown(progress_of_runs(runs))
-    chosen = st.pills(
-        "State", list(STATES), selection_mode="multi", key="state", bind="query-params"
-    ) or list(STATES)
+    chosen = controls.chosen_of("State", list(STATES), "state") or list(STATES)
     shown = runs.filter(pl.col("state").is_in(chosen))
     if shown.is_empty():
         st.caption(f"No measurement is {' or '.join(chosen)}.")
@@ -78,7 +76,7 @@ def running(run: dict[str, Any], units: pl.DataFrame) -> None:
         text.progress(run["n_units_done"] / run["n_units"], text=" · ".join(facts))
         if not units.is_empty():
             with spark:
-                live.draw(charts.course(units, run["n_units"]))
+                st.altair_chart(charts.course(units, run["n_units"]))  # too small to take away
         text.caption(
             f"since {instant(run['started_at'])} ({ago(run['started_at'])}) · "
             f"{count(run['n_rows'], 'record')} so far"

@@ -1,12 +1,11 @@
 """What else do you want to know? One typed select, in a sandbox that can read the lake alone."""
 
-from pathlib import Path
 from typing import cast
 
 import polars as pl
 import streamlit as st
 
-from dashboard import desk, live, quick_chart, tables
+from dashboard import controls, desk, live, quick_chart, tables
 from dashboard.examples import EXAMPLES
 from dashboard.words import ago, count, escaped, instant
 from warehouse import dictionary, read
@@ -41,7 +40,7 @@ def main() -> None:
     if newest is None:
         live.invite(
             "The lake holds no measurement yet: every mart can be asked, and has no rows.",
-            [("The embedded models, in under three minutes and without a GPU:", "cicatrix demo")],
+            [controls.DEMO],
         )
     at = desk.of_session()
     editor(at)
@@ -55,8 +54,7 @@ def main() -> None:
         make_ready()
     history(at)
     browse(known)
-    with st.expander("What a statement may do, and what holds it"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__, "What a statement may do, and what holds it")
 
 
 def editor(at: desk.Desk) -> None:

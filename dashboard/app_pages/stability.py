@@ -1,6 +1,5 @@
 """Did capability travel without what kept the teacher within bounds? A view for each mart."""
 
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -8,7 +7,7 @@ import streamlit as st
 
 from dashboard import (
     address,
-    charts,
+    controls,
     live,
     reader,
     rollout_text,
@@ -103,8 +102,7 @@ def main() -> None:
         else:
             hypotheses(teacher)
     live.copy_link()
-    with st.expander("How this is measured"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__)
 
 
 def address_of(teacher: dict[str, Any]) -> dict[str, str]:
@@ -137,12 +135,7 @@ def choose_teacher(teachers: pl.DataFrame) -> dict[str, Any]:
 def plane(students: pl.DataFrame) -> None:
     """The plane of both distances, then what they decide of each student."""
     chart = stability_charts.plane(students)
-    st.altair_chart(
-        charts.inked(chart, st.context.theme.type),
-        key="plane",
-        on_select=_open_picked,
-        selection_mode=stability_charts.PICKED,
-    )
+    live.draw_to_click(chart, "plane", stability_charts.PICKED, _open_picked)
     st.caption(
         "▲ students of the teacher, ■ of the plain teacher it is compared with; a click opens the "
         "rollouts. Grey band: ΔR that halves of the teacher's own stories have at the proxies most "
@@ -158,9 +151,8 @@ def plane(students: pl.DataFrame) -> None:
 
 
 def _open_picked() -> None:
-    picked: list[dict[str, Any]] = st.session_state["plane"]["selection"][stability_charts.PICKED]
-    if picked:
-        open_rollouts(picked[0]["model_role"])
+    if picked := live.clicked("plane", stability_charts.PICKED):
+        open_rollouts(picked["model_role"])
 
 
 def open_rollouts(role: str) -> None:
@@ -283,17 +275,9 @@ def rollouts(teacher: dict[str, Any], components: pl.DataFrame) -> None:
         role = st.selectbox(
             "Model", names, key="role", format_func=names.__getitem__, persist_state="page"
         )
-        kinds = st.pills(
-            "Problems", ["short", "long", "clean", "perturbed"], selection_mode="multi",
-            key="kind", bind="query-params",
-        )  # fmt: skip
-        outcomes = st.pills(
-            "Answer", list(reader.OUTCOMES), selection_mode="multi", key="answer",
-            bind="query-params",
-        )  # fmt: skip
-        marks = st.pills(
-            "With", list(_MARKS), selection_mode="multi", key="mark", bind="query-params"
-        )
+        kinds = controls.chosen_of("Problems", ["short", "long", "clean", "perturbed"], "kind")
+        outcomes = controls.chosen_of("Answer", list(reader.OUTCOMES), "answer")
+        marks = controls.chosen_of("With", list(_MARKS), "mark")
     model = models.filter(pl.col("role") == role).row(0, named=True)
     every = mart("stability_rollout", measurement_id=teacher["measurement_id"], role=role).sort(
         "problem_id", "sample"

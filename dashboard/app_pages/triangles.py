@@ -1,11 +1,9 @@
 """Which derivatives are farther from their base than a stranger is? From triangle_verdict."""
 
-from pathlib import Path
-
 import polars as pl
 import streamlit as st
 
-from dashboard import distance_charts, live, pair_headings, pairs, tables
+from dashboard import controls, distance_charts, live, pair_headings, pairs, tables
 from dashboard.data import mart, of_families
 from dashboard.pair_words import TRIANGLES, farther_than_strangers, triangle_chip, with_interval
 from dashboard.words import count, escaped, instant, newest, number
@@ -24,7 +22,7 @@ def main() -> None:
             "No triangle has been measured yet. Here each derivative's distance from its base "
             "would stand beside the distance of models of other families from that base.",
             [
-                ("The embedded models, in under three minutes and without a GPU:", "cicatrix demo"),
+                controls.DEMO,
                 (
                     "Models of your own, each a folder or a name on the hub:",
                     "cicatrix measure MODEL --base BASE --reference OTHER "
@@ -35,18 +33,12 @@ def main() -> None:
         return
     answer = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        known = every["family"].drop_nulls().unique().sort().to_list()
-        families = st.pills(
-            "Families", known, selection_mode="multi", key="family", bind="query-params"
-        )
-        verdicts = st.pills(
-            "Verdict", list(TRIANGLES), selection_mode="multi", key="verdict", bind="query-params",
-            help="  \n".join(f"**{one}**: {said[2]}" for one, said in TRIANGLES.items()),
+        families = controls.families(every)
+        verdicts = controls.chosen_of(
+            "Verdict", list(TRIANGLES), "verdict",
+            controls.meanings({one: said[2] for one, said in TRIANGLES.items()}),
         )  # fmt: skip
-        mode = st.segmented_control(
-            "Text that is scored: each model's own (free), or the base's (forced)",
-            ["free", "forced"], default="free", required=True, key="mode", bind="query-params",
-        )  # fmt: skip
+        mode = controls.mode()
     of_mode = of_families(every.filter(pl.col("mode") == mode), families)
     shown = of_mode.filter(pl.col("verdict").is_in(verdicts)) if verdicts else of_mode
     if shown.is_empty():
@@ -75,8 +67,7 @@ def main() -> None:
     with st.container(horizontal=True):
         tables.download(shown, "triangle_verdict")
         live.copy_link()
-    with st.expander("How this is measured"):
-        st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+    controls.explain(__file__)
 
 
 def _one(row: dict[str, object]) -> None:

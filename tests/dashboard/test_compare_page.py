@@ -21,7 +21,7 @@ def test_differences_are_paired_by_seed_and_those_of_one_base_are_offered(filled
     app = page("compare", a="llama-distilled", b="llama-sft-direct")
     assert not app.exception and not app.info
     # 400, 450, 420 and 900 less 0.2, 0.3, 0.25 and 0.6: from 399.8 to 899.4.
-    assert "1 of 1 differences exclude 0: scar +542 (+400 to +899) x 1e-4" in said(app)
+    assert "1 of 1 differences exclude 0: scar +542 (+400 to +899) × ε" in said(app)
     assert app.selectbox(key="compare_b").options == ["llama-sft-direct"]
     row = app.dataframe[0].value.iloc[0]
     assert row["Difference"] == pytest.approx(542.1625) and row["Pairs, n"] == 4

@@ -33,7 +33,9 @@ def test_everything_measured_stands_by_layer_with_floor_and_n(compared, page):
     assert (
         "**AGREEING** from BASE, of unknown origin: **5 numbers** in 2 layers, of which 1" in text
     )
-    assert "cicatrix verdict zoo:AGREEING" in text and "Nothing was measured in this layer." in text
+    assert "cicatrix verdict zoo:AGREEING" in text
+    assert "yet of: structural by `cicatrix measure`" in text
+    assert "circuits by `cicatrix circuits`, features by `cicatrix crosscode`" in text
     assert "cicatrix measure zoo:AGREEING --base zoo:BASE --reference zoo:OTHER" in text
     table = app.dataframe[0].value
     centroid = table[table["Quantity"] == "centroid distance"].iloc[0]

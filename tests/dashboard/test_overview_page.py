@@ -1,8 +1,11 @@
 """The first page: empty, filled, and what is new by its address."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from dashboard import lineage_chart
+from tests.dashboard.comparing import HOSTILE
 from tests.warehouse.making import comparison, organism
 from warehouse import read
 
@@ -44,11 +47,40 @@ def test_it_says_what_is_held_new_loud_and_missing(filled, page):
 
 
 def test_the_address_says_since_when(filled, page):
-    app = page("overview", since="2020-01-01")
+    app = page("overview", since="2020-01-01T00:00")
     assert not app.exception
     assert "**10 new** since 2020-01-01 00:00:00 UTC" in said(app)
-    assert "New since 01 January 2020" in said(app)
+    assert "New since 01 January 2020, 00:00 UTC" in said(app)
     assert "10 measurements, 50 s of measuring." in said(app)  # 24 seeds of 2 s, 4 of 0.5 s
+
+
+def test_a_refused_pair_of_a_hostile_name_is_shown_as_text(compared, page):
+    app = page("overview")
+    app.session_state["on_map"] = {"model_id": "bad", "kind": "derivative"}
+    app.run()
+    assert not app.exception and not app.error
+    raw = "\n".join(str(one.value) for kind in (app.markdown, app.caption) for one in kind)
+    assert "evil" in raw and HOSTILE not in raw  # what Markdown would act on is escaped
+
+
+def test_a_moment_after_the_newest_leaves_nothing_new(filled, page):
+    now = datetime.now(UTC) + timedelta(minutes=2)
+    app = page("overview", since=now.strftime("%Y-%m-%dT%H:%M"))
+    assert not app.exception
+    assert "**0 new** since" in said(app) and "Choose an earlier moment above" in said(app)
+
+
+def test_a_click_on_the_map_leads_to_the_dossier(filled, page):
+    app = page("overview")
+    app.session_state["on_map"] = {"model_id": "llama-distilled", "kind": "derivative"}
+    app.run()
+    assert not app.exception
+    links = {link.proto.label: link.proto.query_string for link in app.get("page_link")}
+    assert links["Its dossier"] == "derivative=llama-distilled&base=llama-base"
+    assert links["What runs, how far it is and how long yet"] == "state=running"
+    app.session_state["on_map"] = {"model_id": "llama-base", "kind": "base"}
+    links = {link.proto.label: link.proto.query_string for link in app.run().get("page_link")}
+    assert links["Its family, llama"] == "family=llama"
 
 
 def test_the_map_draws_every_model_where_its_scar_is(filled):

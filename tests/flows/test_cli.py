@@ -6,6 +6,7 @@ import sys
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 from flows import cli, report
 from warehouse.lake import Lake
@@ -192,3 +193,26 @@ def test_a_run_over_good_and_bad_models(home, model_folder, tmp_path):
     again = run("measure", derivative, "--base", base, "--seeds", 0, 1)
     assert again.returncode == 0
     assert "nothing to measure" in again.stdout
+
+
+def test_a_table_wider_than_the_terminal_is_shown_record_by_record(home, monkeypatch, capsys):
+    query = "select 'ab' as first, 'cd' as second"
+    # Two columns of 7 and 8 with their padding and 3 lines: 5 + 2, 6 + 2 and 3 are 18.
+    for width, is_table in ((18, True), (17, False)):
+        monkeypatch.setattr(report, "console", lambda width=width: Console(width=width))
+        assert cli.main(["sql", query]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert any("first" in line and "second" in line for line in lines) is is_table
+        assert lines[-1] == "1 rows"
+    assert [line.split() for line in lines[1:-1]] == [["first", "ab"], ["second", "cd"]]
+    assert lines[0].startswith("row 1 ─")
+
+
+def test_each_record_is_numbered_and_long_values_are_folded_whole(home, monkeypatch, capsys):
+    monkeypatch.setattr(report, "console", lambda: Console(width=20))
+    query = "select repeat('x', 40) as [b], i from range(2) t(i)".replace("[b]", '"[b]x[/b]"')
+    assert cli.main(["sql", query]) == 0
+    out = capsys.readouterr().out
+    assert out.count("x") == 2 * (40 + 1) and "[b]x[/b]" in out.replace("\n", "")
+    assert "row 1 " in out and "row 2 " in out
+    assert max(map(len, out.splitlines())) <= 20

@@ -3,7 +3,7 @@
 -- family: base family of the base; the derivative's own when that is unknown
 -- base_id: the base it is compared with
 -- base: label of that base
--- layer: 'structural', 'functional', 'thermodynamic', 'weights' or 'behaviour': evidence of one never stands in for another's
+-- layer: 'structural', 'functional', 'thermodynamic', 'weights', 'behaviour', 'circuits', 'features' or 'stability': evidence of one never stands in for another's
 -- quantity: what was measured
 -- variant: mode, reference, teacher or task; empty where there is one alone
 -- value: the number; null with a reason
@@ -227,6 +227,121 @@ taught as (
     from teacher_attribution
 ),
 
+brittle as (
+    select
+        pair.derivative_id,
+        pair.base_id,
+        'circuits' as layer,
+        'mean drop by losing a component, less the teacher''s' as quantity,
+        concat(found.task, ', ', found.teacher) as variant,
+        found.difference_pct as value,
+        found.ci_low_difference_pct as low,
+        found.ci_high_difference_pct as high,
+        '95 %, over components' as spread,
+        0.0 as floor,
+        'points' as unit,
+        found.n_components_student as n,
+        'components' as n_of,
+        brittleness_verdict.verdict as status,
+        found.reason,
+        found.measurement_id,
+        found.measured_at
+    from pair
+    inner join brittleness_pair as found on pair.derivative_id = found.student_id
+    inner join brittleness_verdict using (measurement_id)
+    where found.against = 'teacher' and not found.is_paper_mode
+),
+
+aligned as (
+    select
+        pair.derivative_id,
+        pair.base_id,
+        'circuits' as layer,
+        'alignment with the teacher' as quantity,
+        concat(found.task, ', ', found.teacher) as variant,
+        found.alignment as value,
+        found.ci_low_alignment as low,
+        found.ci_high_alignment as high,
+        '95 %, over prompts' as spread,
+        found.null_high as floor,
+        '0 to 1' as unit,
+        found.n_prompts as n,
+        'prompts' as n_of,
+        case
+            when found.alignment > found.null_high then 'above its floor'
+            when found.alignment is not null then 'not interpretable'
+        end as status,
+        coalesce(
+            found.reason, printf('influences shuffled give up to %.3g', found.null_high)
+        ) as reason,
+        found.measurement_id,
+        found.measured_at
+    from pair
+    inner join aligned_pair as found on pair.derivative_id = found.student_id
+    where found.mode = 'ours' and found.normalisation = 'max' and found.matching = 'greedy'
+),
+
+featured as (
+    select
+        distilled_id as derivative_id,
+        base_id,
+        'features' as layer,
+        unnest([
+            {
+                'quantity': 'distilled-only latents, borne out', 'value': n_genuine,
+                'low': null, 'high': null, 'unit': 'latents'
+            },
+            {
+                'quantity': 'distilled-only latents, by norms alone', 'value': n_distilled_only,
+                'low': null, 'high': null, 'unit': 'latents'
+            },
+            {
+                'quantity': 'mean NRN', 'value': mean_nrn, 'low': ci_low_mean_nrn,
+                'high': ci_high_mean_nrn, 'unit': '0 to 1; alike 0.5'
+            }
+        ], recursive := true),
+        concat(sparsity, ', seed ', seed) as variant,
+        '95 %, over latents' as spread,
+        null::double as floor,
+        n_live as n,
+        'live latents' as n_of,
+        case when is_interpretable then 'interpretable' else 'not interpretable' end as status,
+        reasons as reason,
+        measurement_id,
+        measured_at
+    from crosscoder
+    where is_newest
+),
+
+coupled as (
+    select
+        pair.derivative_id,
+        pair.base_id,
+        'stability' as layer,
+        unnest([
+            {
+                'quantity': 'distance from the teacher in capability, K', 'value': found.delta_k,
+                'low': found.ci_low_delta_k, 'high': found.ci_high_delta_k,
+                'floor': found.epsilon_k, 'unit': 'accuracy'
+            },
+            {
+                'quantity': 'distance from the teacher in the proxies R', 'value': found.delta_r,
+                'low': found.ci_low_delta_r, 'high': found.ci_high_delta_r,
+                'floor': found.noise_r, 'unit': 'proxy'
+            }
+        ], recursive := true),
+        concat(found.prompt_set, ', ', found.teacher) as variant,
+        '95 %, over stories' as spread,
+        found.n_problems as n,
+        'stories' as n_of,
+        found.asymmetry as status,
+        coalesce(found.reason, found.asymmetry_reasons) as reason,
+        found.measurement_id,
+        found.measured_at
+    from pair
+    inner join stability_student as found on pair.derivative_id = found.student_id
+),
+
 every as (
     select * from structural
     union all by name
@@ -245,6 +360,14 @@ every as (
     select * from said
     union all by name
     select * from taught
+    union all by name
+    select * from brittle
+    union all by name
+    select * from aligned
+    union all by name
+    select * from featured
+    union all by name
+    select * from coupled
 )
 
 select
