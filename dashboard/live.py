@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard import charts, data
 from dashboard.words import escaped
-from warehouse import read
+from warehouse import kept
 from warehouse.lake import LakeError
 
 _SETTLE = timedelta(minutes=1)
@@ -20,7 +20,7 @@ _AS_OF_WROTE = "as_of_wrote"
 def stamp(mart: str) -> str:
     """What changes when a mart has something new, by one cheap query; take it before reading."""
     try:
-        return str(read.newest(mart, as_of=data.as_of()))
+        return kept.state(mart, as_of=data.as_of())
     except LakeError as error:  # the page itself says so; when it is mended, that is something new
         return f"error: {error}"
 

@@ -125,10 +125,10 @@ def main(arguments: Sequence[str]) -> int:
     args = parser.parse_args(arguments)
     started = time.perf_counter()
     made = fill(Location.from_env({"CICATRIX_HOME": str(args.home)}), args.models, args.records)
-    print(
+    sys.stdout.write(
         f"{made['model']:,} models, {made['measurement']:,} measurements, "
         f"{sum(made[table.name] for table in RECORD_TABLES):,} records in "
-        f"{time.perf_counter() - started:.0f} s; none of them measured"
+        f"{time.perf_counter() - started:.0f} s; none of them measured\n"
     )
     return 0
 
@@ -263,7 +263,7 @@ def _copy(
         if part.tables[table.name].height:
             _insert_wider(connection, part, table.name, copy, share)
     connection.execute("commit")
-    print(f"{part.name} {copy}: {len(ids):,} measurements", file=sys.stderr, flush=True)
+    sys.stderr.write(f"{part.name} {copy}: {len(ids):,} measurements\n")
 
 
 def _declared(part: Part, known: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
