@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -80,7 +81,7 @@ def _choose_as_of() -> None:
 
 def draw(chart: alt.LayerChart | alt.Chart) -> None:
     """Show a chart in the page's own mode, as wide as its place."""
-    st.altair_chart(charts.inked(chart, st.context.theme.type))
+    st.altair_chart(_ready(chart))
 
 
 def draw_to_click(
@@ -90,10 +91,19 @@ def draw_to_click(
 
     What is chosen stands in `clicked(key, parameter)`.
     """
-    st.altair_chart(
-        charts.inked(chart, st.context.theme.type), key=key, on_select=then,
-        selection_mode=parameter,
-    )  # fmt: skip
+    st.altair_chart(_ready(chart), key=key, on_select=then, selection_mode=parameter)
+
+
+def _ready(chart: alt.LayerChart | alt.Chart) -> alt.LayerChart | alt.Chart:
+    """The chart in the page's mode.
+
+    Its spec is not held against Vega-Lite's schema at each view, which takes longer than drawing
+    it where a scale lists hundreds of names; tests hold it against that.
+    """
+    drawn = charts.inked(chart, st.context.theme.type)
+    # Altair keeps what is set on a chart as part of its spec.
+    object.__setattr__(drawn, "to_dict", partial(drawn.to_dict, validate=False))
+    return drawn
 
 
 def clicked(key: str, parameter: str) -> dict[str, Any] | None:

@@ -4,10 +4,10 @@
 """Marts kept ready for the pages, which ask them again at every click.
 
 A kept relation is a table in a DuckDB file of the home, beside its *state*: a fingerprint of the
-SQL that makes it and of all that it follows from. A question first compares states and works out anew
-what has another one. So an answer is never older than the moment it was asked in; where it would be
-stale, it is slow instead. Of one home, the first process has the file; others, and questions about
-the past, keep theirs in memory.
+SQL that makes it and of all that it follows from. A question first compares states, and works out
+anew what has another one. So an answer is never older than the moment it was asked in: where it
+would be stale, it is slow instead. Of one home, the first process has the file; others, and
+questions about the past, keep theirs in memory.
 """
 
 import hashlib
@@ -17,7 +17,6 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
 
 import duckdb
 import polars as pl
@@ -91,6 +90,7 @@ _METHODS = {
 }
 # What every unit changes; a relation of known methods follows their complete measurements instead.
 _OF_MEASUREMENTS = {"measurement", "measurement_model", "unit"}
+_REST_S = 2.0
 _FILE_FORMAT = 1  # raise it when the file's own tables change
 
 _stores: dict[tuple[Location, object, datetime | None], "Store"] = {}
@@ -109,7 +109,7 @@ def mart(
     location = location or Location.from_env()
     if name not in relations("marts") or (store := _store(location, as_of)) is None:
         return read.mart(name, location, as_of=as_of, **equals)
-    return read.equal_rows(store.frame, name, equals)
+    return read.equal_rows(store.frame, store.columns, name, equals)
 
 
 def state(name: str, location: Location | None = None, *, as_of: datetime | None = None) -> str:
@@ -129,6 +129,19 @@ def refresh(location: Location | None = None) -> float:
         for name in sorted(KEPT):
             store.refresh([name])
     return time.perf_counter() - started
+
+
+def keep_ready(location: Location | None = None, stop: threading.Event | None = None) -> None:
+    """Refresh whenever the lake has changed, until told to stop: no first view has to wait for it.
+
+    It rests four times as long as it works, so that a lake being filled leaves time for others.
+    """
+    stop, took = stop or threading.Event(), 0.0
+    while not stop.wait(max(_REST_S, 4 * took)):
+        try:
+            took = refresh(location)
+        except LakeError:  # whoever asks is told what is wrong
+            took = 0.0
 
 
 def forget() -> None:
@@ -167,6 +180,7 @@ class Store:
         self.has_lake = read.has_lake(self._connection)
         self._marks: tuple[int, dict[str, str]] = (-1, {})
         self._states: dict[str, str] = {}  # of what is kept
+        self._columns: dict[str, list[str]] = {}
         if self.has_lake:
             self._open_file()
             # A connection of its own works out what is stale, while others ask for what is not.
@@ -193,13 +207,19 @@ class Store:
             self._drop()
             raise explain(self._location, error, "read the lake") from error
 
+    def columns(self, name: str) -> list[str]:
+        """Names of a relation's columns, which only other SQL would change."""
+        if name not in self._columns:
+            self._columns[name] = self.frame(f"from {name} limit 0", []).columns
+        return self._columns[name]
+
     def state(self, name: str) -> str:
         """The fingerprint of a relation, kept or not."""
         if name not in _names():
             raise LakeError(f"there is no mart '{name}'; there are {', '.join(relations('marts'))}")
         try:
             with self._asking:
-                return self._state(self._connection, name)
+                return self._state(self._look(), name)
         except duckdb.Error as error:
             self._drop()
             raise explain(self._location, error, "read the lake") from error
@@ -207,14 +227,16 @@ class Store:
     def refresh(self, names: Sequence[str]) -> None:
         """Work out of these, and of what they are made of, whatever has another state."""
         with self._asking:
-            if all(self._is_fresh(self._connection, name) for name in names):
+            marks = self._look()
+            if all(self._states.get(name) == self._state(marks, name) for name in names):
                 return
         with self._refreshing:
             # One look at the lake for all: what is read later may be newer than its state says,
             # and is then worked out once more; older it never is.
             with self._asking:
+                marks = self._look()
                 states = {
-                    name: self._state(self._connection, name)
+                    name: self._state(marks, name)
                     for wanted in names
                     for name in (*_all_below(wanted), wanted)
                     if name in KEPT
@@ -222,9 +244,6 @@ class Store:
             for name, wanted in states.items():
                 if self._states.get(name) != wanted:
                     self._work_out(name, wanted)
-
-    def _is_fresh(self, connection: duckdb.DuckDBPyConnection, name: str) -> bool:
-        return name in self._states and self._states[name] == self._state(connection, name)
 
     def _work_out(self, name: str, wanted: str) -> None:
         query = _relation(name).query
@@ -259,16 +278,20 @@ class Store:
         ).fetchall()
         return [row[0] for row in rows]
 
-    def _state(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
-        """Made by which SQL, of which lake, from which rows."""
-        snapshot = _one(connection, "select id from lake.current_snapshot()")
+    def _look(self) -> dict[str, str]:
+        """What the lake's newest snapshot has of each method and table, as far as it was asked."""
+        row = self._connection.execute("select id from lake.current_snapshot()").fetchone()
+        snapshot = int(row[0]) if row else -1
         if self._marks[0] != snapshot:
-            self._marks = (snapshot, _marks(connection))
-        marks = self._marks[1]
+            self._marks = (snapshot, _marks(self._connection))
+        return self._marks[1]
+
+    def _state(self, marks: dict[str, str], name: str) -> str:
+        """Made by which SQL, of which lake, from which rows."""
         for key in _follows_from(name):
             if key not in marks and key in TABLES:
-                row = connection.execute(f"select count(*), bit_xor(hash(own)) from {key} as own")
-                marks[key] = str(row.fetchall())
+                sql = f"select count(*), bit_xor(hash(own)) from {key} as own"
+                marks[key] = str(self._connection.execute(sql).fetchall())
         parts = "|".join(marks.get(key, "none") for key in ("lake", *_follows_from(name)))
         return f"{_made_by(name)} {hashlib.sha256(parts.encode()).hexdigest()}"
 
@@ -377,8 +400,3 @@ def _made_by(name: str) -> str:
     """A hash of the SQL that makes a relation."""
     queries = (_relation(one).query for one in (*_all_below(name), name))
     return hashlib.sha256("\n".join(queries).encode()).hexdigest()[:16]
-
-
-def _one(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
-    row = connection.execute(sql).fetchone()
-    return row[0] if row else None

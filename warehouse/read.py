@@ -292,21 +292,34 @@ def _select(
     as_of: datetime | None = None,
 ) -> pl.DataFrame:
     location = location or Location.from_env()
-    return equal_rows(lambda sql, values: _frame(sql, location, values, as_of), name, equals)
+    return equal_rows(
+        lambda sql, values: _frame(sql, location, values, as_of),
+        lambda name: _frame(f"from {name} limit 0", location, []).columns,
+        name,
+        equals,
+    )
 
 
 def equal_rows(
-    frame: Callable[[str, list[object]], pl.DataFrame], name: str, equals: Mapping[str, object]
+    frame: Callable[[str, list[object]], pl.DataFrame],
+    columns: Callable[[str], list[str]],
+    name: str,
+    equals: Mapping[str, object],
 ) -> pl.DataFrame:
     """The rows of a relation whose columns equal what is given, as `frame` answers questions."""
-    where = " and ".join(f'"{column}" is not distinct from ?' for column in equals)
-    known = frame(f"from {name} limit 0", []).columns if equals else []
+    # Unlike `is not distinct from`, an equation reaches the tables under windows and joins.
+    where = " and ".join(
+        f'"{column}" is null' if value is None else f'"{column}" = ?'
+        for column, value in equals.items()
+    )
+    known = columns(name) if equals else []
     unknown = [column for column in equals if column not in known]
     if unknown:
         raise LakeError(
             f"'{name}' has no column '{unknown[0]}'; its columns are {', '.join(known)}"
         )
-    return frame(f"from {name}" + (f" where {where}" if where else ""), list(equals.values()))
+    values = [value for value in equals.values() if value is not None]
+    return frame(f"from {name}" + (f" where {where}" if where else ""), values)
 
 
 def _frame(

@@ -110,6 +110,7 @@ def test_an_unfinished_measurement_changes_nothing(lake: Lake):
     assert kept.state("summary") != states["summary"]
 
 
+@pytest.mark.slow
 def test_the_past_is_kept_beside_the_present(lake: Lake):
     then = datetime.now(UTC)
     add_derivative(lake, "llama-tuned", (1, 2, 3, 4))
@@ -137,6 +138,7 @@ def test_other_sql_makes_it_anew(lake: Lake, monkeypatch: pytest.MonkeyPatch):
     assert set(made) == changed
 
 
+@pytest.mark.slow
 def test_of_two_processes_the_second_keeps_its_own(lake: Lake, home: Path):
     kept.mart("structural_scar")
     kept.forget()
@@ -170,6 +172,7 @@ def test_templates_of_new_comparisons_are_added_to_those_kept(lake: Lake):
     assert shifts() == first + second
 
 
+@pytest.mark.slow
 def test_readers_never_see_what_is_older_than_their_question(lake: Lake):
     """Four threads ask while a writer adds derivatives: each sees all that was added before."""
     n_added, wrong = [1], []
@@ -195,6 +198,34 @@ def test_readers_never_see_what_is_older_than_their_question(lake: Lake):
     assert kept.mart("structural_scar").height == 7
 
 
+def test_what_changed_is_worked_out_before_anybody_asks(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(kept, "KEPT", frozenset({"structural_scar"}))
+    monkeypatch.setattr(kept, "_REST_S", 0.01)
+    done, seen = threading.Event(), threading.Event()
+    made = _made(monkeypatch)
+    work_out = kept.Store._work_out  # pyright: ignore[reportPrivateUsage]
+
+    def noted(store: kept.Store, name: str, wanted: str) -> None:
+        work_out(store, name, wanted)
+        seen.set()
+
+    monkeypatch.setattr(kept.Store, "_work_out", noted)
+    ready = threading.Thread(target=kept.keep_ready, args=(lake.location, done))
+    ready.start()
+    try:
+        assert seen.wait(30)
+        seen.clear()
+        add_derivative(lake, "llama-tuned", (1, 2, 3, 4))
+        assert seen.wait(30)
+    finally:
+        done.set()
+        ready.join()
+    assert set(made) == {"structural_scar"}
+
+
+@pytest.mark.slow
 def test_a_lake_made_anew_in_the_same_place_is_another_one(home: Path, lake: Lake):
     assert kept.mart("structural_scar").height == 1
     lake.close()
