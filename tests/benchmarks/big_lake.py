@@ -241,10 +241,12 @@ def _copy(
                 "planned_at": at[row["measurement_id"]] - timedelta(minutes=1),
             }
         )
+    n_rows = _n_rows(part, share)
     for row in part.tables["unit"].iter_rows(named=True):
-        if row["measurement_id"] in ids:
-            when = {"committed_at": at[row["measurement_id"]]}
-            rows["unit"].append(row | when | {"measurement_id": ids[row["measurement_id"]]})
+        if (name := row["measurement_id"]) in ids:
+            # The first unit of a measurement counts for all of them.
+            n = {"n_rows": n_rows.pop(name, 0)}
+            rows["unit"].append(row | n | {"committed_at": at[name], "measurement_id": ids[name]})
     rows["attempt"], rows["attempt_end"] = _attempts(rows["measurement"])
     rows["measurement_model"] = [
         row | {"measurement_id": ids[row["measurement_id"]], "model_id": known[row["model_id"]]}
@@ -264,6 +266,16 @@ def _copy(
             _insert_wider(connection, part, table.name, copy, share)
     connection.execute("commit")
     sys.stderr.write(f"{part.name} {copy}: {len(ids):,} measurements\n")
+
+
+def _n_rows(part: Part, share: float) -> dict[str, int]:
+    """Records of each measurement, as widened."""
+    found: dict[str, int] = {}
+    for table in RECORD_TABLES:
+        often = max(1, round(_WIDER.get(table.name, ({}, 1))[1] * share))
+        for name, n in part.tables[table.name]["measurement_id"].value_counts().iter_rows():
+            found[name] = found.get(name, 0) + n * often
+    return found
 
 
 def _declared(part: Part, known: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:

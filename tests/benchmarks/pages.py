@@ -75,7 +75,7 @@ def _timed(page: str) -> bool:
         marks += marks_of(app)
     assert app is not None
     later: list[tuple[float, float]] = []
-    for _ in itertools.islice(_interactions(app), INTERACTIONS):
+    for _ in itertools.islice(interactions(app), INTERACTIONS):
         later.append(_run(app))
         marks += marks_of(app)
     said = [str(error.message) for error in (*app.exception, *app.error)]
@@ -96,7 +96,7 @@ def _run(app: AppTest) -> tuple[float, float]:
     return time.perf_counter() - clock, time.process_time() - cpu
 
 
-def _interactions(app: AppTest) -> Iterator[None]:
+def interactions(app: AppTest) -> Iterator[None]:
     """Each control in turn, set to its next value."""
     for turn in itertools.count(1):
         n_moved = 0
