@@ -17,7 +17,8 @@ EDGES = pl.DataFrame(
 def node(kind: str, name: str, y: float) -> dict[str, object]:
     return {
         "kind": kind, "model_id": name, "model": name, "family": "llama", "base_id": None, "y": y,
-        "x_eps": None, "structural_status": "above its floor", "is_distilled": False, "n_derivatives": 1,
+        "x_eps": None, "structural_status": "above its floor", "is_distilled": False,
+        "n_derivatives": 1,
     }  # fmt: skip
 
 
@@ -30,5 +31,5 @@ def test_names_of_teachers_at_one_height_are_drawn_apart(at: float):
     ys = sorted(y for name, y in drawn.items() if name.startswith("teacher"))
     pixels = 1_500 / 101.2  # of a unit of height: the map is as high as it may be
     assert min(b - a for a, b in zip(ys, ys[1:], strict=False)) * pixels >= 17
-    assert 0 <= ys[0] and ys[-1] <= 101  # none leaves the map
+    assert ys[0] >= 0 and ys[-1] <= 101  # none leaves the map
     assert drawn["base-7"] == 7  # what they are beside stays
