@@ -1,9 +1,12 @@
 """`python -m dashboard [--port N] [flags of streamlit run]`: serve the pages until Ctrl-C."""
 
 import sys
+import threading
 from pathlib import Path
 
 from streamlit.web import cli
+
+from warehouse import kept
 
 APP = Path(__file__).with_name("app.py")
 
@@ -14,4 +17,5 @@ def arguments(given: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
+    threading.Thread(target=kept.keep_ready, daemon=True).start()
     cli.main(arguments(sys.argv[1:]), prog_name="streamlit")

@@ -10,6 +10,7 @@ FIGURES = {
     "l0": "L0",
     "loss": "loss",
 }
+MOST_STEPS = 500  # drawn of each figure
 GENUINE, OTHERS, NOT_BORNE_OUT = "#0072B2", "#999999", "#D55E00"  # of Okabe & Ito
 _KINDS = {
     "other": "others, by the norms",
@@ -19,11 +20,17 @@ _KINDS = {
 
 
 def curves(steps: pl.DataFrame) -> alt.Chart:
-    """A small chart a figure over the tokens read; rows of the mart `crosscoder_training`."""
-    drawn = steps.unpivot(list(FIGURES), index=["step", "n_tokens"], variable_name="figure")
+    """A small chart a figure over the tokens read; rows of the mart `crosscoder_training`.
+
+    Of many steps every second, third, ... is drawn, with the last.
+    """
+    every = -(-steps.height // MOST_STEPS)
+    is_last = pl.int_range(pl.len()) == pl.len() - 1
+    told = steps.sort("step").filter((pl.int_range(pl.len()) % max(every, 1) == 0) | is_last)
+    drawn = told.unpivot(list(FIGURES), index=["step", "n_tokens"], variable_name="figure")
     drawn = drawn.with_columns(pl.col("figure").replace_strict(FIGURES))
     return (
-        alt.Chart(drawn, width=220, height=110)
+        alt.Chart(drawn, width=220, height=110, title=_thinned(every))
         .mark_line()
         .encode(
             x=alt.X("n_tokens", title="tokens read", axis=alt.Axis(tickCount=3, format="~s")),
@@ -33,6 +40,11 @@ def curves(steps: pl.DataFrame) -> alt.Chart:
         )
         .resolve_scale(y="independent")
     )
+
+
+def _thinned(every: int) -> alt.Title:
+    said = f"one of each {every} steps is drawn; all are in the lake"
+    return alt.Title("", subtitle=said if every > 1 else "")
 
 
 def histogram(bins: pl.DataFrame) -> alt.Chart:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import polars as pl
 import streamlit as st
 
-from warehouse import read
+from warehouse import kept
 from warehouse.lake import Location
 
 # Their states follow the clock too: a run without a sign for long turns silent with no new row.
@@ -15,12 +15,12 @@ LOOKING_BACK = "looking_back"  # what it says, kept from page to page
 
 
 def mart(name: str, **equals: object) -> pl.DataFrame:
-    """Rows of a mart; asked anew only when a measurement it can see was completed."""
+    """Rows of a mart; asked anew only when something that they follow from has changed."""
     location, then = Location.from_env(), as_of()
     if name in _FOLLOWS_THE_CLOCK:
-        return read.mart(name, location, as_of=then, **equals)
+        return kept.mart(name, location, as_of=then, **equals)
     key = (location.catalog, location.data, then, tuple(sorted(equals.items())))
-    return _kept(name, key, read.newest(name, location, as_of=then), location, equals, then)
+    return _kept(name, key, kept.state(name, location, as_of=then), location, equals, then)
 
 
 def as_of() -> datetime | None:
@@ -33,12 +33,12 @@ def as_of() -> datetime | None:
 def _kept(
     name: str,
     key: tuple[object, ...],  # noqa: ARG001 - only part of the cache's key
-    newest: datetime | None,  # noqa: ARG001 - likewise: something new is a new key
+    state: str,  # noqa: ARG001 - likewise: something new is a new key
     _location: Location,
     _equals: dict[str, object],
     _as_of: datetime | None,
 ) -> pl.DataFrame:
-    return read.mart(name, _location, as_of=_as_of, **_equals)
+    return kept.mart(name, _location, as_of=_as_of, **_equals)
 
 
 def of_families(frame: pl.DataFrame, families: list[str]) -> pl.DataFrame:

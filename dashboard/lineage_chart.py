@@ -12,6 +12,8 @@ MARKED = "model"  # the parameter that a click sets
 MOST_MARKS = 5_000
 MOST_NAMED = 24  # derivatives up to which each carries its name
 _LANE = 30  # pixels a unit of height
+_TALLEST = 1_500  # pixels; more than that scrolls out of sight
+_NAME = 18  # pixels between the names of two teachers
 _TICKS = (1, 10, 100, 1_000, 10_000, 100_000)
 
 
@@ -28,7 +30,7 @@ def lineage_map(nodes: pl.DataFrame, edges: pl.DataFrame) -> alt.LayerChart:
         .otherwise(pl.max_horizontal(pl.col("x_eps").fill_null(unknown), pl.lit(unknown)))
     )  # fmt: skip
     is_pale = pl.col("structural_status") == NOT_INTERPRETABLE
-    drawn = nodes.head(MOST_MARKS // 2).with_columns(
+    drawn = _spread(nodes.head(MOST_MARKS // 2)).with_columns(
         x=at,
         colour=pl.col("family").map_elements(colour, return_dtype=pl.String, skip_nulls=False),
         opacity=pl.when(is_pale).then(PALE).otherwise(FULL),
@@ -39,7 +41,7 @@ def lineage_map(nodes: pl.DataFrame, edges: pl.DataFrame) -> alt.LayerChart:
         ),
     )  # fmt: skip
     lines = _lines(drawn, edges)
-    top = (cast("float | None", nodes["y"].max()) or 1.0) + 1.2
+    top = (cast("float | None", drawn["y"].max()) or 1.0) + 1.2
     x = alt.X(
         "x:Q",
         title="Derivatives by their distance from the base, × ε (ε = 0.0001), log scale",
@@ -96,9 +98,28 @@ def lineage_map(nodes: pl.DataFrame, edges: pl.DataFrame) -> alt.LayerChart:
         "Who was made from whom",
         subtitle=f"n = {n['base']} bases, {n['derivative']} derivatives, {n['teacher']} teachers",
     )
-    height = min(int(_LANE * top * (1.0 if drawn.filter(is_head).height < 12 else 0.8)), 1_100)
+    height = min(int(_LANE * top * (1.0 if drawn.filter(is_head).height < 12 else 0.8)), _TALLEST)
     return cast(alt.LayerChart, layers).properties(
         height=max(height, 220) + 90, width="container", title=title
+    )
+
+
+def _spread(nodes: pl.DataFrame) -> pl.DataFrame:
+    """The nodes with their teachers so far apart that each name can be read."""
+    height = cast("float | None", nodes["y"].max()) or 1.0
+    apart = _NAME * max(height / _TALLEST, 1 / _LANE)
+    ys: list[float] = []
+    teachers = nodes.filter(pl.col("kind") == "teacher").sort("y", "model_id")
+    for y in teachers["y"]:
+        ys.append(max(y, ys[-1] + apart) if ys else y)
+    if ys and ys[-1] > height:  # the lowest would leave the map: all of them go up
+        lift = min(ys[-1] - height, ys[0])
+        ys = [y - lift for y in ys]
+    moved = teachers.select("model_id", "kind", moved=pl.Series(ys, dtype=pl.Float64))
+    return (
+        nodes.join(moved, on=["model_id", "kind"], how="left", maintain_order="left")
+        .with_columns(y=pl.coalesce("moved", "y"))
+        .drop("moved")
     )
 
 

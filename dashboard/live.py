@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,7 +11,7 @@ import streamlit as st
 
 from dashboard import charts, data, pictures
 from dashboard.words import escaped
-from warehouse import read
+from warehouse import kept
 from warehouse.lake import LakeError
 
 # Streamlit leaves 10rem under a page, and as much over a chart's buttons as over a paragraph.
@@ -25,7 +26,7 @@ _AS_OF_WROTE = "as_of_wrote"
 def stamp(mart: str) -> str:
     """What changes when a mart has something new, by one cheap query; take it before reading."""
     try:
-        return str(read.newest(mart, as_of=data.as_of()))
+        return kept.state(mart, as_of=data.as_of())
     except LakeError as error:  # the page itself says so; when it is mended, that is something new
         return f"error: {error}"
 
@@ -86,7 +87,7 @@ def _choose_as_of() -> None:
 
 def draw(chart: alt.LayerChart | alt.Chart) -> None:
     """Show a chart in the page's own mode, as wide as its place, to take away as a picture."""
-    st.altair_chart(charts.inked(chart, st.context.theme.type))
+    st.altair_chart(_ready(chart))
     pictures.download(chart)
 
 
@@ -97,11 +98,20 @@ def draw_to_click(
 
     What is chosen stands in `clicked(key, parameter)`.
     """
-    st.altair_chart(
-        charts.inked(chart, st.context.theme.type), key=key, on_select=then,
-        selection_mode=parameter,
-    )  # fmt: skip
+    st.altair_chart(_ready(chart), key=key, on_select=then, selection_mode=parameter)
     pictures.download(chart)
+
+
+def _ready(chart: alt.LayerChart | alt.Chart) -> alt.LayerChart | alt.Chart:
+    """The chart in the page's mode.
+
+    Its spec is not held against Vega-Lite's schema at each view, which takes longer than drawing
+    it where a scale lists hundreds of names; tests hold it against that.
+    """
+    drawn = charts.inked(chart, st.context.theme.type)
+    # Altair keeps what is set on a chart as part of its spec.
+    object.__setattr__(drawn, "to_dict", partial(drawn.to_dict, validate=False))
+    return drawn
 
 
 def clicked(key: str, parameter: str) -> dict[str, Any] | None:

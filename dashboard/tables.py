@@ -10,6 +10,8 @@ import streamlit as st
 
 from dashboard.words import MISSING
 
+MOST_ROWS = 200  # shown: each costs time to format, and nobody reads more
+
 
 @dataclass(frozen=True, slots=True)
 class Heading:
@@ -22,8 +24,9 @@ class Heading:
 
 
 def show(frame: pl.DataFrame, headings: dict[str, Heading]) -> None:
-    """Show these columns in this order; what is not known is a dash."""
-    shown = frame.select(pl.col(column).alias(h.name) for column, h in headings.items()).to_pandas()
+    """Show these columns in this order; what is not known is a dash. Of many rows the first."""
+    columns = (pl.col(column).alias(h.name) for column, h in headings.items())
+    shown = frame.head(MOST_ROWS).select(columns).to_pandas()
     says = {h.name: h.says for h in headings.values() if h.says}
     st.dataframe(
         shown.style.format(says),  # pyright: ignore[reportArgumentType]
@@ -34,6 +37,8 @@ def show(frame: pl.DataFrame, headings: dict[str, Heading]) -> None:
             for h in headings.values()
         },
     )
+    if frame.height > MOST_ROWS:
+        st.caption(f"The first {MOST_ROWS} of {frame.height:,} rows; the downloads have them all.")
 
 
 def download(frame: pl.DataFrame, name: str) -> None:

@@ -10,7 +10,7 @@ Frames are polars.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import duckdb
@@ -161,7 +161,7 @@ class _Readers:
                     self._open.pop(key)[0].close()
             connection = connect(location, read_only=True, as_of=as_of)
             # What stands in for a lake that is absent, or being made just now, is not kept for it.
-            if not _has_lake(connection):
+            if not has_lake(connection):
                 lake = (location, _NO_LAKE)
             self._open[(*lake, as_of)] = connection, Views(connection)
         return self._open[(*lake, as_of)]
@@ -171,7 +171,7 @@ _MOST_PAST = 2  # readers of the past kept open
 _Key = tuple[Location, object, datetime | None]
 
 
-def _has_lake(connection: duckdb.DuckDBPyConnection) -> bool:
+def has_lake(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether it reads a real lake; the stand-in is a database in memory under the same name."""
     sql = "select 1 from duckdb_databases() where database_name = 'lake' and path is not null"
     return connection.execute(sql).fetchone() is not None
@@ -285,25 +285,46 @@ def newest(
     return found["changed_at"].item() if found.height else None
 
 
+def methods_seen(name: str) -> tuple[str, ...]:
+    """Methods whose complete measurements a mart shows; none where it shows more than these."""
+    return _METHODS_SEEN.get(name, ())
+
+
 def _select(
     name: str,
     location: Location | None,
     equals: Mapping[str, object],
     as_of: datetime | None = None,
 ) -> pl.DataFrame:
-    where = " and ".join(f'"{column}" is not distinct from ?' for column in equals)
-    known = _frame(f"from {name} limit 0", location, []).columns if equals else []
+    location = location or Location.from_env()
+    return equal_rows(
+        lambda sql, values: _frame(sql, location, values, as_of),
+        lambda name: _frame(f"from {name} limit 0", location, []).columns,
+        name,
+        equals,
+    )
+
+
+def equal_rows(
+    frame: Callable[[str, list[object]], pl.DataFrame],
+    columns: Callable[[str], list[str]],
+    name: str,
+    equals: Mapping[str, object],
+) -> pl.DataFrame:
+    """The rows of a relation whose columns equal what is given, as `frame` answers questions."""
+    # Unlike `is not distinct from`, an equation reaches the tables under windows and joins.
+    where = " and ".join(
+        f'"{column}" is null' if value is None else f'"{column}" = ?'
+        for column, value in equals.items()
+    )
+    known = columns(name) if equals else []
     unknown = [column for column in equals if column not in known]
     if unknown:
         raise LakeError(
             f"'{name}' has no column '{unknown[0]}'; its columns are {', '.join(known)}"
         )
-    return _frame(
-        f"from {name}" + (f" where {where}" if where else ""),
-        location,
-        list(equals.values()),
-        as_of,
-    )
+    values = [value for value in equals.values() if value is not None]
+    return frame(f"from {name}" + (f" where {where}" if where else ""), values)
 
 
 def _frame(

@@ -5,6 +5,7 @@ A file holds one `select`; its name is the relation; its first line says what on
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -89,15 +90,23 @@ class Views:
         wanted = set(re.findall(r"\w+", " ".join(queries)))
         for relation in reversed(views()):  # each before those it reads
             if relation.name in wanted:
-                wanted.update(relation.reads)
+                wanted.update(self.reads(relation))
         missing = [v for v in views() if v.name in wanted and v.name not in self._defined]
         if not missing:
             return
         self._connection.execute("begin")  # one look at the catalog for all of them
         for relation in missing:
-            self._connection.execute(f"create temp view {relation.name} as {relation.query}")
+            self._connection.execute(f"create temp view {relation.name} as {self.body(relation)}")
         self._connection.execute("commit")
         self._defined.update(relation.name for relation in missing)
+
+    def body(self, relation: Relation) -> str:
+        """What a view is made as."""
+        return relation.query
+
+    def reads(self, relation: Relation) -> Sequence[str]:
+        """What a view, so made, reads."""
+        return relation.reads
 
     def define_all(self) -> None:
         """Make all of them, for queries that are not known yet."""

@@ -41,9 +41,14 @@ summary = of_families(summary, chosen)
 # What is known not to be distilled is there to compare with, not to answer for its family.
 suspected = scar.filter(pl.col("is_distilled").ne_missing(False))
 # Drawn seed by seed: what was measured here, or, in a lake of taken records, the loudest.
-detailed = scar.filter("is_measured_here")
-if detailed.is_empty():
-    detailed = suspected.head(MOST_DETAILED)
+measured_here = scar.filter("is_measured_here")
+if measured_here.is_empty():
+    measured_here = suspected
+detailed = measured_here.sort("median_non_max_x_eps", descending=True, nulls_last=True).head(
+    MOST_DETAILED
+)
+detailed = scar.join(detailed.select("derivative_id", "base_id"), on=["derivative_id", "base_id"],
+                     how="semi", nulls_equal=True)  # fmt: skip
 
 if suspected.is_empty():
     answer.markdown("No structural distance of these families has been measured yet.")

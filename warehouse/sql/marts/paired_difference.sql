@@ -23,25 +23,26 @@ with
 
 valued as (
     select
-        prompt.derivative_id,
-        prompt.derivative,
+        compared.derivative_id,
+        compared.derivative,
         compared.family,
-        prompt.base_id,
-        prompt.base,
-        prompt.mode,
+        compared.base_id,
+        compared.base,
+        compared.mode,
         unnest([
-            {'quantity': 'distance from the base', 'value': prompt.distance},
+            {
+                'quantity': 'distance from the base',
+                'value': sqrt(list_inner_product(prompt.d, prompt.d))
+            },
             {'quantity': 'first gap', 'value': prompt.d1}
         ], recursive := true),
         'logits' as unit,
         'prompts' as n_of,
         prompt.prompt_id as item,
         compared.measured_at
-    from gap_prompt as prompt
-    inner join centroid_crp as compared
-        on
-            prompt.measurement_id = compared.measurement_id
-            and prompt.derivative_id = compared.derivative_id
+    -- not from gap_prompt, which would rank the prompts of all pairs first
+    from centroid_crp as compared
+    inner join winner_gap_prompt as prompt using (measurement_id)
     union all by name
     select
         derivative_id,
