@@ -91,6 +91,9 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "head_score": ("ov-scores",),
     "probe": ("probes",),
     "noise_curve": ("noise", "noise_response"),
+    "circuit_link": ("circuit-edges",),
+    **dict.fromkeys(("attention", "head_token"), ("pictures",)),
+    **dict.fromkeys(("mlp_likeness", "mlp_cloud"), ("mlp-pictures",)),
     "student_rank": ("ranking",),
     **dict.fromkeys(
         (
