@@ -15,6 +15,7 @@ from measure import (
     alignment,
     attribution_patching,
     brittleness,
+    circuit_edges,
     circuits,
     influence,
     lineage,
@@ -22,6 +23,7 @@ from measure import (
     noise,
     ov_scores,
     patching,
+    pictures,
     probes,
     ranking,
     residual_attribution,
@@ -33,10 +35,12 @@ from measure.circuit_jobs import (
     NOISE_UNITS,
     AblationJob,
     CircuitJob,
+    EdgeJob,
     EstimateJob,
     NoiseJob,
     OvJob,
     PatchingJob,
+    PictureJob,
     ProbeJob,
     ResidualJob,
     TaskJob,
@@ -55,7 +59,9 @@ from measure.request import Measurement
 from measure.tasks import TaskSet
 from warehouse.lake import Lake
 
-Part = Literal["estimates", "circuits", "patching", "residual", "probes", "noise"]
+Part = Literal[
+    "estimates", "circuits", "edges", "patching", "residual", "pictures", "probes", "noise"
+]
 TEACHER, CONTROL = "teacher", "control"
 PROBED = 400  # prompts a probe is trained and tried on, at least
 
@@ -108,6 +114,13 @@ class CircuitRun(Runner):
                     f"{ref!r} is a masked model, whose layers norm what they add, so that no part "
                     "of it writes towards an answer by itself: leave `residual` out"
                 )
+            if "edges" in choice.parts:
+                if self.source_of(ref).is_masked:
+                    raise BadInput(
+                        f"{ref!r} is a masked model, whose layers norm what they add, so that what "
+                        "one part reads of another cannot be taken out alone: leave `edges` out"
+                    )
+                circuit_edges.check_size(ref, self.n_components(ref))
             self.task_set(ref)
 
     def task_set(self, ref: str) -> TaskSet:
@@ -139,6 +152,8 @@ class CircuitRun(Runner):
     def ablate(self, ref: str) -> None:
         """Run a model for what it is missing."""
         self.run(ref, self._jobs(ref))
+        if (edges := self._edge_job(ref)) is not None:
+            self.run(ref, [edges])
 
     def n_components(self, ref: str) -> int:
         """Heads and MLPs of a model."""
@@ -146,12 +161,14 @@ class CircuitRun(Runner):
 
     def n_passes_missing(self) -> int:
         """Prompts that have to go through models, whole or from a layer on."""
-        return sum(
-            job.n_passes
-            for ref in self.choice.models()
-            for job in self._jobs(ref)
-            if not self.is_done(job.measurement)
-        )
+        jobs = [job for ref in self.choice.models() for job in self._jobs(ref)]
+        jobs += [job for ref in self.choice.models() if (job := self._edge_job(ref)) is not None]
+        return sum(job.n_passes for job in jobs if not self.is_done(job.measurement))
+
+    def awaits_circuits(self) -> bool:
+        """Whether edges are asked for, and how many there are is known only with the circuits."""
+        refs = self.choice.models()
+        return "edges" in self.choice.parts and any(self._edge_job(ref) is None for ref in refs)
 
     def conclude(self) -> None:
         """What the ablations say of each model, then of each student beside its teacher."""
@@ -161,6 +178,7 @@ class CircuitRun(Runner):
         for student in self.choice.students:
             if student in at_hand and self.choice.teacher in at_hand:
                 self._align(student)
+                self._picture(student)
                 self._disturb(student)
         self._rank([s for s in self.choice.students if s in at_hand])
 
@@ -179,7 +197,7 @@ class CircuitRun(Runner):
             jobs.append(EstimateJob(plan(attribution_patching), given))
         whole = plan(ablation, ablation.units(n_layers))
         jobs.append(AblationJob(whole, given, n_components=n_components))
-        if "circuits" in parts:
+        if "circuits" in parts or "edges" in parts:
             units = tuple(f"budget-{budget:.2f}" for budget in circuits.BUDGETS)
             jobs.append(CircuitJob(plan(circuits, units), given, n_components=n_components))
         if "patching" in parts:
@@ -190,6 +208,14 @@ class CircuitRun(Runner):
             jobs.append(ResidualJob(plan(residual_attribution), given))
             n_heads = n_components - n_layers
             jobs.append(OvJob(plan(ov_scores), given, n_heads=n_heads))
+        if "pictures" in parts:
+            job = PictureJob(
+                plan(pictures),
+                given,
+                n_heads=n_components - n_layers,
+                is_masked=self.source_of(ref).is_masked,
+            )
+            jobs.append(job)
         if "probes" in parts and probe_labels(given):
             asked = self._probed(ref)
             of_probes = on_task(
@@ -197,6 +223,31 @@ class CircuitRun(Runner):
             )
             jobs.append(ProbeJob(of_probes, asked))
         return jobs
+
+    def _edge_job(self, ref: str) -> EdgeJob | None:
+        """The edges of a model's circuit; None as long as there is no circuit, or none is asked."""
+        if "edges" not in self.choice.parts:
+            return None
+        given = self.task_set(ref)
+        (circuit,) = [job for job in self._jobs(ref) if isinstance(job, CircuitJob)]
+        if not self.is_done(circuit.measurement):
+            return None
+        circuit_id = circuit.measurement.measurement_id
+        nodes = self.lake.query(
+            "select component from circuit_node "
+            "where measurement_id = ? and abs(budget - ?) < 1e-9 order by layer, head",
+            [circuit_id, circuits.REFERENCE_BUDGET],
+        )
+        plan = on_task(
+            circuit_edges.METHOD,
+            circuit_edges.VERSION,
+            self.model_id(ref),
+            given,
+            ("all",),
+            options={"inputs": {"circuit": circuit_id}},
+            **self._machine(),
+        )
+        return EdgeJob(plan, given, nodes=tuple(map(Component.parse, nodes["component"])))
 
     def _probed(self, ref: str) -> TaskSet:
         """More prompts of the same kind: a probe needs several of every class."""
@@ -379,21 +430,43 @@ class CircuitRun(Runner):
         refused = influence.refusal({TEACHER: theirs, "student": ours})
         if refused is not None:
             return alignment.not_aligned(theirs, ours, mode, refused)
-        (patterns_t, outputs_t), (patterns_s, outputs_s) = (
-            self._looked_at(ref) for ref in (teacher, student)
-        )
-        widths = outputs_t.shape[-1], outputs_s.shape[-1]
+        widths = [self._looked_at(ref)[1].shape[-1] for ref in (teacher, student)]
         if mode == "paper_code" and widths[0] != widths[1]:
             reason = f"the public code needs one width, these have {widths[0]} and {widths[1]}"
             return alignment.not_aligned(theirs, ours, mode, reason)
-        alike = similarity.similarity(
+        return alignment.align(theirs, ours, self._alike(student, mode))
+
+    def _alike(self, student: str, mode: similarity.Mode) -> similarity.Similarity:
+        teacher = self.choice.teacher
+        (patterns_t, outputs_t), (patterns_s, outputs_s) = (
+            self._looked_at(ref) for ref in (teacher, student)
+        )
+        return similarity.similarity(
             (patterns_t, patterns_s),
             (outputs_t, outputs_s),
-            has_bos=_has_bos(self.source_of(teacher), asked),
+            has_bos=_has_bos(self.source_of(teacher), self.task_set(teacher)),
             why_other_basis=self._why_other_basis(student),
             mode=mode,
         )
-        return alignment.align(theirs, ours, alike)
+
+    def _picture(self, student: str) -> None:
+        """MLPs side by side, where they are asked for and both models read the same tokens."""
+        teacher, given = self.choice.teacher, self.task_set(student)
+        if "pictures" not in self.choice.parts or given.sha256 != self.task_set(teacher).sha256:
+            return
+        refs = {TEACHER: teacher, "student": student}
+        plan = self._derived(pictures.PAIR_METHOD, pictures.VERSION, refs, {})
+
+        def make() -> list[Record]:
+            alike = self._alike(student, "ours")
+            outputs = self._looked_at(teacher)[1], self._looked_at(student)[1]
+            tokenizer = models.tokenizer_of(self.source_of(teacher))
+            texts = [[str(tokenizer.decode([i])) for i in ids] for ids in given.clean.tolist()]
+            clouds = pictures.mlp_clouds(alike, outputs, given.keys, texts)
+            return [*pictures.mlp_map(alike), *clouds]
+
+        if not self.is_done(plan):
+            ledger.measure_at_once(self.lake, plan, make, ref=student)
 
     def _looked_at(self, ref: str) -> tuple[Any, Any]:
         if ref not in self._looked:

@@ -27,7 +27,7 @@ def circuits(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -
     chosen = validated(CircuitChoice, options)
     device = chosen.device or models.pick_device()
     models.check_device(device)
-    n_missing = 0
+    n_missing, awaits_circuits = 0, False
     shas: dict[str, dict[str, str]] = {}
     with Lake.open() as lake:
         for task in chosen.tasks:
@@ -40,9 +40,11 @@ def circuits(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -
                     f"tokens each; {run.n_components(ref)} components"
                 )
             n_missing += run.n_passes_missing()
+            awaits_circuits |= run.awaits_circuits()
             if not dry_run and not run.n_passes_missing():
                 run.conclude()
-    tell(f"to run, where it is not in the lake: {n_missing:,} passes of a prompt")
+    edges = "; edges besides, as many as the circuits turn out to have" if awaits_circuits else ""
+    tell(f"to run, where it is not in the lake: {n_missing:,} passes of a prompt{edges}")
     if dry_run:
         return 0
     failures: dict[str, str] = {}
