@@ -18,6 +18,7 @@ from warehouse import read
 from warehouse.lake import Lake
 
 MOST_COMPONENTS = 10  # of each model on the screen; the mart has all
+MOST_EDGES = 5
 SHOWN = (("max", "greedy"), ("max", "hungarian"), ("l1", "greedy"))
 
 
@@ -97,6 +98,7 @@ def _found(chosen: CircuitChoice, shas: dict[str, str], failures: dict[str, str]
         "models": of_models("brittleness_model"),
         "components": of_models("component_effect"),
         "circuits": of_models("circuit"),
+        "edges": of_models("circuit_link"),
         "estimates": of_models("estimate_agreement"),
         "alignments": of_pairs("aligned_pair"),
         "brittleness": of_pairs("brittleness_pair"),
@@ -150,6 +152,26 @@ def _show_model(row: dict[str, Any], found: dict[str, Any]) -> None:
                 f"{with_interval(one, 'necessity_pct')} %; Jaccard with 20 %: "
                 f"{number(one['jaccard'])}"
             )
+    _show_edges([one for one in found["edges"] if one["model_id"] == row["model_id"]])
+
+
+def _show_edges(edges: list[dict[str, Any]]) -> None:
+    if not edges:
+        return
+    kept = sum(one["is_kept"] for one in edges)
+    apart = sum(one["is_apart"] for one in edges)
+    most = sorted(edges, key=lambda one: one["delta_p_edge"])[:MOST_EDGES]
+    say(
+        f"of the {len(edges)} edges of the circuit at {edges[0]['budget']:.0%}, {apart} have an "
+        f"interval beside 0 and {kept} cost more than {edges[0]['budget']:.0%}; the most, in "
+        "points: "
+        + "; ".join(
+            f"{one['source']} to {one['destination']}"
+            + (f" ({one['reader']})" if one["reader"] in "qkv" else "")
+            + f" {with_interval(one, 'delta_p_edge')}"
+            for one in most
+        )
+    )
 
 
 def _show_pair(student_id: str, student: str, found: dict[str, Any]) -> None:

@@ -44,7 +44,14 @@ def add_circuits(commands: "Commands") -> None:
         dest="parts",
         # Those of flows.circuit_run, which imports torch.
         choices=(
-            "estimates", "circuits", "edges", "patching", "residual", "pictures", "probes", "noise",
+            "estimates",
+            "circuits",
+            "edges",
+            "patching",
+            "residual",
+            "pictures",
+            "probes",
+            "noise",
         ),
         help="more to measure: `estimates` of every ablation from one gradient, beside the "
         "ablations; `circuits`, the components that suffice, and `edges` between them in models of "

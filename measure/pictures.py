@@ -42,7 +42,7 @@ METHOD = "pictures"
 PAIR_METHOD = "mlp-pictures"
 VERSION = 1  # raise it when a number changes: it is part of the measurement's id
 MOST_ROWS = 20_000
-MOST_PATTERNS = 3  # prompts
+MOST_PATTERNS = 2  # prompts
 MOST_PROJECTED = 20  # prompts
 
 
@@ -157,7 +157,7 @@ class Projected:
     """Outputs of an MLP on their first two principal axes."""
 
     scores: Scores
-    shares: Float[NDArray[np.float64], "2"]  # of the variance; 0 of outputs that never change
+    shares: Float[NDArray[np.float64], " axes"]  # of the variance; 0 of outputs that never change
 
     def turned_to(self, other: Scores) -> Projected:
         """Each axis the way round in which the same tokens go along with another's."""

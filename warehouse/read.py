@@ -92,7 +92,7 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "probe": ("probes",),
     "noise_curve": ("noise", "noise_response"),
     "circuit_link": ("circuit-edges",),
-    **dict.fromkeys(("attention", "head_token"), ("pictures",)),
+    **dict.fromkeys(("attention", "attention_prompt", "head_token"), ("pictures",)),
     **dict.fromkeys(("mlp_likeness", "mlp_cloud"), ("mlp-pictures",)),
     "student_rank": ("ranking",),
     **dict.fromkeys(

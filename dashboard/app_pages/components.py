@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import address, circuit_views, inside_views, live
+from dashboard import address, circuit_views, inside_views, live, picture_views
 from dashboard.circuit_choice import ADDRESS, address_of, choices, choose
 from dashboard.circuit_words import alone, kept, task_chip
 from dashboard.words import instant
@@ -16,6 +16,7 @@ VIEWS = {
     "Circuit": circuit_views.circuit,
     "Patching": inside_views.patching,
     "Outputs": inside_views.outputs,
+    "Pictures": picture_views.pictures,
     "Probes": inside_views.probes,
     "Noise": inside_views.noise,
 }
