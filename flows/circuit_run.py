@@ -99,6 +99,7 @@ class CircuitRun(Runner):
         self.choice = choice
         self.task = task
         self._sets: dict[str, TaskSet] = {}
+        self._refused: dict[str, bool] = {}  # whether a model cannot do the task, once ablated
         self._looked: dict[str, tuple[Any, Any]] = {}
         self._aligned_of: dict[tuple[str, str], alignment.Aligned] = {}
         for ref in choice.models():  # a wrong name, or a task it cannot be asked, is told at once
@@ -150,7 +151,8 @@ class CircuitRun(Runner):
         return tasks.filtered(given, top, gaps, model.card.label)
 
     def ablate(self, ref: str) -> None:
-        """Run a model for what it is missing."""
+        """Run a model for what it is missing; what it cannot do has no circuit."""
+        self.run(ref, [self._ablation(ref)])
         self.run(ref, self._jobs(ref))
         if (edges := self._edge_job(ref)) is not None:
             self.run(ref, [edges])
@@ -167,8 +169,10 @@ class CircuitRun(Runner):
 
     def awaits_circuits(self) -> bool:
         """Whether edges are asked for, and how many there are is known only with the circuits."""
-        refs = self.choice.models()
-        return "edges" in self.choice.parts and any(self._edge_job(ref) is None for ref in refs)
+        if "edges" not in self.choice.parts:
+            return False
+        circuit_jobs = [self._circuit(ref) for ref in self.choice.models()]
+        return any(job and not self.is_done(job.measurement) for job in circuit_jobs)
 
     def conclude(self) -> None:
         """What the ablations say of each model, then of each student beside its teacher."""
@@ -189,17 +193,14 @@ class CircuitRun(Runner):
         layers = ablation.units(n_layers)[1:]
 
         def plan(of: Any, units: tuple[str, ...] = ("all",)) -> Measurement:
-            model_id = self.model_id(ref)
-            return on_task(of.METHOD, of.VERSION, model_id, given, units, **self._machine())
+            return self._plan(ref, of, units)
 
         jobs: list[TaskJob] = []
         if "estimates" in parts:
             jobs.append(EstimateJob(plan(attribution_patching), given))
-        whole = plan(ablation, ablation.units(n_layers))
-        jobs.append(AblationJob(whole, given, n_components=n_components))
-        if "circuits" in parts or "edges" in parts:
-            units = tuple(f"budget-{budget:.2f}" for budget in circuits.BUDGETS)
-            jobs.append(CircuitJob(plan(circuits, units), given, n_components=n_components))
+        jobs.append(self._ablation(ref))
+        if (circuit := self._circuit(ref)) is not None:
+            jobs.append(circuit)
         if "patching" in parts:
             n_heads = n_components - n_layers
             n_cells = len(given.roles) * (3 * n_heads + 3 * n_layers)
@@ -224,14 +225,35 @@ class CircuitRun(Runner):
             jobs.append(ProbeJob(of_probes, asked))
         return jobs
 
+    def _plan(self, ref: str, of: Any, units: tuple[str, ...]) -> Measurement:
+        given, model_id = self.task_set(ref), self.model_id(ref)
+        return on_task(of.METHOD, of.VERSION, model_id, given, units, **self._machine())
+
+    def _ablation(self, ref: str) -> AblationJob:
+        n_layers, n_components = models.shape_of(self.source_of(ref))
+        plan = self._plan(ref, ablation, ablation.units(n_layers))
+        return AblationJob(plan, self.task_set(ref), n_components=n_components)
+
+    def _circuit(self, ref: str) -> CircuitJob | None:
+        """None where it is not asked for, and of a task that the model is known not to do."""
+        if not {"circuits", "edges"} & set(self.choice.parts):
+            return None
+        if ref not in self._refused and self.is_done(self._ablation(ref).measurement):
+            self._refused[ref] = influence.refusal({ref: self._sweep(ref)}) is not None
+        if self._refused.get(ref):
+            return None
+        units = tuple(f"budget-{budget:.2f}" for budget in circuits.BUDGETS)
+        plan, n = self._plan(ref, circuits, units), self.n_components(ref)
+        return CircuitJob(plan, self.task_set(ref), n_components=n)
+
     def _edge_job(self, ref: str) -> EdgeJob | None:
         """The edges of a model's circuit; None as long as there is no circuit, or none is asked."""
-        if "edges" not in self.choice.parts:
+        circuit = self._circuit(ref)
+        if "edges" not in self.choice.parts or circuit is None:
             return None
-        given = self.task_set(ref)
-        (circuit,) = [job for job in self._jobs(ref) if isinstance(job, CircuitJob)]
         if not self.is_done(circuit.measurement):
             return None
+        given = self.task_set(ref)
         circuit_id = circuit.measurement.measurement_id
         nodes = self.lake.query(
             "select component from circuit_node "
@@ -345,8 +367,7 @@ class CircuitRun(Runner):
         }
 
     def _ablation_id(self, ref: str) -> str:
-        (job,) = [job for job in self._jobs(ref) if isinstance(job, AblationJob)]
-        return job.measurement.measurement_id
+        return self._ablation(ref).measurement.measurement_id
 
     def _derived(
         self, method: str, version: int, refs: Mapping[str, str], options: dict[str, object]

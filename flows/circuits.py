@@ -124,7 +124,7 @@ def _show_model(row: dict[str, Any], found: dict[str, Any]) -> None:
     say(
         f"{row['model']} on {row['task']}: mean logit difference "
         f"{with_interval(row, 'mean_ld')} over {row['n_prompts']} prompts"
-        + (f"; raw effects only: {row['reason']}" if row["reason"] else "")
+        + (f"; raw effects only, and no circuit: {row['reason']}" if row["reason"] else "")
     )
     if row["mean_drop_pct"] is not None:
         say(

@@ -36,7 +36,7 @@ class AttentionPattern:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OvToken:
-    """One row per measurement, head and rank: a token that its output at the end says most often."""
+    """One row per measurement, head and rank: a token that its output says most often."""
 
     layer: int
     head: int
