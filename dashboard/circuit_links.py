@@ -11,6 +11,7 @@ from dashboard.words import signed
 
 MOST = 60  # edges drawn
 BOW = 1.1  # columns that a line along its own column swings out, at most
+_ENDS = ("source", "destination")
 _STEPS = 12  # points of a line
 
 
@@ -27,7 +28,7 @@ def lines(
     places = {row["component"]: (row["column"], row["layer"]) for row in nodes.to_dicts()}
     places["output"] = (mlp_column, n_layers)
     strongest = (
-        edges.filter("is_apart")
+        edges.filter("is_apart", *(pl.col(end).is_in(list(places)) for end in _ENDS))
         .sort(pl.col("delta_p_edge").abs(), descending=True)
         .unique(["source", "destination"], keep="first", maintain_order=True)
         .head(MOST)

@@ -120,7 +120,7 @@ def test_pictures_show_a_head_of_each_and_the_mlps_of_both(ablated, page):
     assert "not kept" not in said(app)
     table = app.dataframe[0].value
     mine = table[table["Model"] == "teacher-label"]
-    assert mine[["Token", "On"]].to_numpy().tolist() == [["' 7'", 1.0], ["'<b>'", 0.25]]
+    assert mine[["Token", "On"]].to_numpy().tolist() == [[" 7", 1.0], ["<b>", 0.25]]
     assert "By the leading directions of what they write" in said(app)
     assert "By chance 0.125." in said(app)
     box = app.selectbox(key="cloud")
@@ -150,8 +150,8 @@ def test_edges_stand_beside_the_circuit(ablated, page):
     table = app.dataframe[0].value
     mine = table[table["Model"] == "teacher-label"]
     assert mine[["From", "To", "Points", "Kept"]].to_numpy().tolist() == [
-        ["0.0", "0.mlp", -50.0, "yes"], ["0.mlp", "output", -10.0, "no"],
-        ["0.0", "output", 2.0, "no"],
+        ["0.0", "0.mlp", -50.0, True], ["0.mlp", "output", -10.0, False],
+        ["0.0", "output", 2.0, False],
     ]  # fmt: skip
     other = page("components", task="words", view="Circuit")
     assert "Edges between these components were not measured, so none are drawn." in said(other)
