@@ -49,7 +49,11 @@ def _heads(chosen: Chosen, shown: dict[str, list[str]], said: pl.DataFrame) -> N
     if not picked or not prompts:
         return
     prompt = st.selectbox(
-        "Prompt", prompts, key="picture-prompt", persist_state="page", format_func=prompts.get
+        "Prompt",
+        prompts,
+        key="picture-prompt",
+        persist_state="page",
+        format_func=prompts.__getitem__,
     )
     for place, model in zip(st.columns(len(chosen.models)), chosen.models, strict=True):
         with place:

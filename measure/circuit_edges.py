@@ -226,9 +226,9 @@ class _Run:
 
     def _onward(self, layer: int, z: Tensor, mlp: Tensor | None) -> Tensor:
         last = self._blocks.n_layers - 1
-        stream = self.layers[layer].before
-        for later in range(layer, last + 1):
-            only = self._position if later == last else None
-            given = {"z": z, "mlp": mlp} if later == layer else {}
-            stream = self._blocks.run(later, stream, only=only, **given)
+        at = self._position
+        only = at if layer == last else None
+        stream = self._blocks.run(layer, self.layers[layer].before, z=z, mlp=mlp, only=only)
+        for later in range(layer + 1, last + 1):
+            stream = self._blocks.run(later, stream, only=at if later == last else None)
         return stream
