@@ -66,8 +66,8 @@ def by_full_passes(model: CausalLM, task: TaskSet, layers: range, rows: int) -> 
             ]
         logits = torch.cat(passes).double().numpy()
         handle.remove()
-        rows = np.arange(len(ids))
-        found.append(logits[rows, task.answer] - logits[rows, task.foil])
+        each = np.arange(len(ids))
+        found.append(logits[each, task.answer] - logits[each, task.foil])
     return np.array(found)
 
 
