@@ -163,9 +163,28 @@ class CircuitRun(Runner):
 
     def n_passes_missing(self) -> int:
         """Prompts that have to go through models, whole or from a layer on."""
-        jobs = [job for ref in self.choice.models() for job in self._jobs(ref)]
-        jobs += [job for ref in self.choice.models() if (job := self._edge_job(ref)) is not None]
-        return sum(job.n_passes for job in jobs if not self.is_done(job.measurement))
+        return sum(self._passes_missing(ref) for ref in self.choice.models())
+
+    def flops_missing(self) -> float:
+        """Operations of that, as if every pass were of the whole model: at most so many."""
+        return sum(
+            2.0
+            * self._n_params(ref)
+            * self.task_set(ref).clean.shape[1]
+            * self._passes_missing(ref)
+            for ref in self.choice.models()
+        )
+
+    def _passes_missing(self, ref: str) -> int:
+        jobs: list[TaskJob] = self._jobs(ref)
+        if (edges := self._edge_job(ref)) is not None:
+            jobs.append(edges)
+        n = sum(job.n_passes for job in jobs if not self.is_done(job.measurement))
+        plan = self._noise_plan(ref) if ref in self.choice.students else None
+        if plan is not None and not self.is_done(plan):
+            n_sigmas = len(noise.SIGMAS) * len(plan.units)
+            n += len(self.task_set(ref).keys) * self.n_components(ref) * n_sigmas
+        return n
 
     def awaits_circuits(self) -> bool:
         """Whether edges are asked for, and how many there are is known only with the circuits."""
@@ -238,13 +257,17 @@ class CircuitRun(Runner):
         """None where it is not asked for, and of a task that the model is known not to do."""
         if not {"circuits", "edges"} & set(self.choice.parts):
             return None
-        if ref not in self._refused and self.is_done(self._ablation(ref).measurement):
-            self._refused[ref] = influence.refusal({ref: self._sweep(ref)}) is not None
-        if self._refused.get(ref):
+        if self._cannot(ref):
             return None
         units = tuple(f"budget-{budget:.2f}" for budget in circuits.BUDGETS)
         plan, n = self._plan(ref, circuits, units), self.n_components(ref)
         return CircuitJob(plan, self.task_set(ref), n_components=n)
+
+    def _cannot(self, ref: str) -> bool:
+        """Whether a model is known not to do the task, as its ablations say."""
+        if ref not in self._refused and self.is_done(self._ablation(ref).measurement):
+            self._refused[ref] = influence.refusal({ref: self._sweep(ref)}) is not None
+        return self._refused.get(ref, False)
 
     def _edge_job(self, ref: str) -> EdgeJob | None:
         """The edges of a model's circuit; None as long as there is no circuit, or none is asked."""
@@ -287,23 +310,29 @@ class CircuitRun(Runner):
             is_masked=source.is_masked,
         )
 
-    def _disturb(self, student: str) -> None:
-        """Noise in the student, where it is asked for and can be held beside its teacher."""
+    def _noise_plan(self, student: str) -> Measurement | None:
+        """Noise in a student; None where it is not asked for, or has nothing to be held against."""
         teacher, given = self.choice.teacher, self.task_set(student)
         if "noise" not in self.choice.parts or given.sha256 != self.task_set(teacher).sha256:
-            return
-        refs = {TEACHER: teacher, "student": student}
-        plan = replace(
-            self._derived(noise.METHOD, noise.VERSION, refs, {}),
+            return None
+        if self._cannot(teacher):
+            return None
+        return replace(
+            self._derived(noise.METHOD, noise.VERSION, {TEACHER: teacher, "student": student}, {}),
             units=NOISE_UNITS,
             dtype=self.choice.dtype,
             device_kind=self.device.split(":")[0],
             backend="transformers",
             batch_size=len(given.keys),
         )
-        theirs = self._sweep(teacher)
-        if influence.refusal({TEACHER: theirs}) is not None:
+
+    def _disturb(self, student: str) -> None:
+        plan = self._noise_plan(student)
+        if plan is None:
             return
+        teacher, given = self.choice.teacher, self.task_set(student)
+        refs = {TEACHER: teacher, "student": student}
+        theirs = self._sweep(teacher)
         if not self.is_done(plan):
             job = NoiseJob(
                 plan,

@@ -7,11 +7,12 @@ import polars as pl
 from rich.table import Table
 from rich.text import Text
 
-from flows import command
+from flows import command, estimating
 from flows.choice import validated
 from flows.circuit_run import CircuitChoice, CircuitRun
 from flows.report import console, note, number, say, with_interval, write_json
 from measure import circuit_verdicts, models, sources
+from measure.circuit_jobs import probe_labels
 from measure.circuit_verdicts import Interval
 from measure.errors import BadInput
 from warehouse import read
@@ -28,7 +29,7 @@ def circuits(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -
     chosen = validated(CircuitChoice, options)
     device = chosen.device or models.pick_device()
     models.check_device(device)
-    n_missing, awaits_circuits = 0, False
+    n_missing, flops, awaits_circuits = 0, 0.0, False
     shas: dict[str, dict[str, str]] = {}
     with Lake.open() as lake:
         for task in chosen.tasks:
@@ -40,12 +41,17 @@ def circuits(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -
                     f"{ref}: {len(asked.keys)} prompts of {asked.name}, {asked.clean.shape[1]} "
                     f"tokens each; {run.n_components(ref)} components"
                 )
+                if "probes" in chosen.parts and not probe_labels(asked):
+                    tell(f"{ref}: no probes, since {asked.name} has no terms to be asked for")
             n_missing += run.n_passes_missing()
+            flops += run.flops_missing()
             awaits_circuits |= run.awaits_circuits()
             if not dry_run and not run.n_passes_missing():
                 run.conclude()
     edges = "; edges besides, as many as the circuits turn out to have" if awaits_circuits else ""
-    tell(f"to run, where it is not in the lake: {n_missing:,} passes of a prompt{edges}")
+    seconds = flops / (estimating.EFFICIENCY * estimating.matmul_flops_per_s(device))
+    time = f", at most about {estimating.duration(seconds)} on {device}" if n_missing else ""
+    tell(f"to run, where it is not in the lake: {n_missing:,} passes of a prompt{time}{edges}")
     if dry_run:
         return 0
     failures: dict[str, str] = {}
