@@ -6,6 +6,7 @@ from typing import cast
 import altair as alt
 import polars as pl
 
+from dashboard import circuit_links
 from dashboard.charts import FULL, GREY, PALE, ROLE_SHAPES, said, tooltips
 from dashboard.component_charts import HARMS, HELPS
 from dashboard.words import n_said, number, signed
@@ -17,6 +18,8 @@ SHAPES = {
 }
 _ROW, _NAME_ABOVE, _AROUND = 58, 20, 120
 _BAND, _FAINT = 20, 0.28
+_BOW = circuit_links.BOW
+MOST_LINKS = circuit_links.MOST
 
 
 def _rows(names: list[str]) -> alt.Y:
@@ -208,11 +211,14 @@ def variant_name() -> pl.Expr:
     return pl.format("{} + {}{}", "normalisation", "matching", code.otherwise(pl.lit("")))
 
 
-def graph(nodes: pl.DataFrame, effects: pl.DataFrame, name: str) -> alt.LayerChart:
+def graph(
+    nodes: pl.DataFrame, effects: pl.DataFrame, name: str, edges: pl.DataFrame
+) -> alt.LayerChart:
     """The circuit by layer: a node a component, as large as the points it alone is worth in it.
 
     `nodes` are rows of `circuit_component` at one budget, `effects` of `component_effect`; what is
-    not in the circuit is a dot, so that its place is seen.
+    not in the circuit is a dot, so that its place is seen. `edges` are rows of `circuit_link` of
+    that circuit, none if there are none.
     """
     n_columns = (cast("int | None", effects["head"].max()) or 0) + 2
     column = pl.col("head").fill_null(n_columns - 1)
@@ -228,7 +234,9 @@ def graph(nodes: pl.DataFrame, effects: pl.DataFrame, name: str) -> alt.LayerCha
     x = alt.X(
         "column:Q",
         title="Head",
-        scale=alt.Scale(domain=[-0.6, n_columns - 0.4], nice=False),
+        scale=alt.Scale(
+            domain=[-0.6, n_columns - 0.4 + (_BOW if edges.height else 0)], nice=False
+        ),
         axis=alt.Axis(
             orient="top", values=list(range(n_columns)), labelExpr=label, grid=False,
             ticks=False, domain=False,
@@ -237,7 +245,7 @@ def graph(nodes: pl.DataFrame, effects: pl.DataFrame, name: str) -> alt.LayerCha
     y = alt.Y(
         "layer:Q",
         title="Layer",
-        scale=alt.Scale(domain=[n_layers - 0.4, -0.6], nice=False),
+        scale=alt.Scale(domain=[n_layers - 0.4 + bool(edges.height), -0.6], nice=False),
         axis=alt.Axis(values=list(range(n_layers)), format="d", domain=False, ticks=False),
     )
     tip = tooltips(
@@ -249,6 +257,7 @@ def graph(nodes: pl.DataFrame, effects: pl.DataFrame, name: str) -> alt.LayerCha
     )  # fmt: skip
     size = alt.Size("size:Q", scale=alt.Scale(domain=[0, 100], range=[40, 900], clamp=True))
     layers = [
+        *circuit_links.lines(edges, drawn, n_columns - 1, n_layers, x, y),
         alt.Chart(rest).mark_point(shape="circle", size=14, color=GREY, opacity=0.7)
         .encode(x, y, tooltip=tooltips(N={"component": "Not in the circuit"})),
         *(
@@ -264,7 +273,7 @@ def graph(nodes: pl.DataFrame, effects: pl.DataFrame, name: str) -> alt.LayerCha
     chart = cast(alt.LayerChart, alt.layer(*layers))
     subtitle = f"{drawn.height} of {effects.height} components; area: points it is worth; measured"
     return chart.properties(
-        height=min(56 * n_layers, 1_400) + 110,
+        height=min(56 * (n_layers + bool(edges.height)), 1_400) + 110,
         width="container",
         title=alt.Title(name, subtitle=subtitle),
     )

@@ -315,13 +315,44 @@ def circuit(chosen: Chosen) -> None:
     st.caption(
         "● head, ■ MLP of the circuit, numbered layer.head; · what was left out. Area: points of "
         "the whole model's logit difference that are lost when it alone is taken out of the "
-        "circuit. Edges between components were not measured, so none are drawn. A budget is on "
-        "the total loss: completeness lies just above 100 % less the budget."
+        "circuit. A budget is on the total loss: completeness lies just above 100 % less the "
+        "budget."
     )
+    _edges(chosen)
     st.subheader("The numbers")
     tables.show(every.sort("model", "budget"), headings.CIRCUITS)
     with st.container(horizontal=True):
         tables.download(every, "circuit")
+
+
+def _links(model: Model) -> pl.DataFrame:
+    return mart(
+        "circuit_link",
+        model_id=model.row["model_id"],
+        prompt_set_sha256=model.row["prompt_set_sha256"],
+    )
+
+
+def _edges(chosen: Chosen) -> None:
+    """What the edges are worth, or how to measure them."""
+    every = pl.concat(_links(model) for model in chosen.models)
+    if every.is_empty():
+        st.caption("Edges between these components were not measured, so none are drawn.")
+        with st.expander("Measure them (models of up to 200 components)"):
+            st.code(command(chosen, "edges"), language="sh")
+        return
+    st.caption(
+        "Lines, in the circuit at 20 %: what the lower one reads of the upper one, first layers on "
+        "top, the logits last. Of an edge the source's mean takes its place for that one reader, "
+        "all else as it was. Blue: without it the logit difference falls, orange: it rises; the "
+        "thicker, the more points. Drawn are those whose 95 % interval leaves 0 out, the "
+        f"{circuit_charts.MOST_LINKS} largest; of a head's queries, keys and values the one that "
+        "matters most. Many paths run side by side, so edges do not add up to 100 %."
+    )
+    with st.expander("The edges as a table"):
+        tables.show(every.sort("model", "delta_p_edge"), headings.EDGES)
+    with st.container(horizontal=True):
+        tables.download(every, "circuit_link")
 
 
 def _circuit(model: Model, circuits: pl.DataFrame, share: float) -> None:
@@ -333,7 +364,9 @@ def _circuit(model: Model, circuits: pl.DataFrame, share: float) -> None:
     row = rows.row(0, named=True)
     nodes = mart("circuit_component", measurement_id=row["measurement_id"])
     nodes = nodes.filter((pl.col("budget") - share).abs() < 1e-9)
-    live.draw(circuit_charts.graph(nodes, model.effects, name))
+    edges = _links(model)
+    edges = edges.filter((pl.col("budget") - share).abs() < 1e-9) if edges.height else edges
+    live.draw(circuit_charts.graph(nodes, model.effects, name, edges))
     st.markdown(
         f"{row['n_heads']} of {row['n_all_heads']} heads and {row['n_mlps']} of "
         f"{row['n_all_mlps']} MLPs alone do {with_interval(row, 'completeness_pct')} % of the "

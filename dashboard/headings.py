@@ -233,6 +233,27 @@ HEAD_SCORES = {
     "chance": Heading("By chance", percent, "5 over the vocabulary"),
     "n_prompts": Heading("Prompts, n", "{:,.0f}".format),
 }
+HEAD_TOKENS = {
+    "model": Heading("Model", width=150),
+    "layer": Heading("Layer", "{:.0f}".format),
+    "head": Heading("Head", "{:.0f}".format),
+    "rank": Heading("Rank", "{:.0f}".format),
+    "token": Heading("Token", repr, "In quotes, since many start with a space"),
+    "share": Heading("On", percent, "Prompts with it among the head's first 5 tokens"),
+    "chance": Heading("By chance", percent, "5 over the vocabulary"),
+    "n_prompts": Heading("Prompts, n", "{:,.0f}".format),
+}
+EDGES = {
+    "model": Heading("Model", width=150),
+    "source": Heading("From"),
+    "destination": Heading("To"),
+    "reader": Heading("Read by", None, "q, k, v of a head; the MLP; the logits"),
+    "delta_p_edge": Heading("Points", signed, "Of the logit difference; below 0: lost without it"),
+    "ci_low_delta_p_edge": Heading("95 % from", signed, "2.5 % of 10,000 resamples of the prompts"),
+    "ci_high_delta_p_edge": Heading("to", signed),
+    "is_kept": Heading("Kept", {True: "yes", False: "no"}.get, "It costs more than the budget"),
+    "n_prompts": Heading("Prompts, n", "{:,.0f}".format),
+}
 PROBES = {
     "model": Heading("Model", width=150),
     "site": Heading("Read off", None, "resid_mid: the stream; value: a head's values"),

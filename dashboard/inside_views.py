@@ -26,9 +26,9 @@ SCALES = {"relative": "relative to each component", "absolute": "absolute, as pu
 
 def patching(chosen: Chosen) -> None:
     """Where the clean run's activations set the corrupted run right."""
-    found = _of_models(chosen, "patching")
+    found = of_models(chosen, "patching")
     if found.is_empty():
-        _ask(chosen, "No activation of these models has been patched on this task yet", "patching")
+        ask(chosen, "No activation of these models has been patched on this task yet", "patching")
         return
     known = [part for part in PARTS if part in found["part"].unique()]
     part = st.segmented_control(
@@ -60,9 +60,9 @@ def patching(chosen: Chosen) -> None:
 
 def outputs(chosen: Chosen) -> None:
     """What each part writes towards the answer, and which token a head's output says."""
-    found, scores = _of_models(chosen, "residual_by_role"), _of_models(chosen, "head_score")
+    found, scores = of_models(chosen, "residual_by_role"), of_models(chosen, "head_score")
     if found.is_empty() and scores.is_empty():
-        _ask(chosen, "What the parts of these models write has not been read yet", "residual")
+        ask(chosen, "What the parts of these models write has not been read yet", "residual")
         return
     if not found.is_empty():
         largest = found["mean_attribution"].abs().max()
@@ -100,9 +100,9 @@ def outputs(chosen: Chosen) -> None:
 
 def probes(chosen: Chosen) -> None:
     """From which layer on a term can be read off, beside the control."""
-    found = _of_models(chosen, "probe")
+    found = of_models(chosen, "probe")
     if found.is_empty():
-        _ask(
+        ask(
             chosen,
             "No probe has been trained on these models; it needs a task of sequences, and at "
             "least 5 prompts of each term",
@@ -135,9 +135,7 @@ def noise(chosen: Chosen) -> None:
     found = chosen.of_pair("noise_curve")
     if found.is_empty():
         what = "No noise has been put into this student yet"
-        _ask(
-            chosen, what if chosen.verdict else "Noise needs a student beside its teacher", "noise"
-        )
+        ask(chosen, what if chosen.verdict else "Noise needs a student beside its teacher", "noise")
         return
     scales = found["scale"].unique().sort(descending=True).to_list()
     scale = st.segmented_control(
@@ -177,7 +175,8 @@ def noise_chip(rows: pl.DataFrame) -> str:
     return f":{tone}-badge[:material/{icon}: {label}] :small[{escaped(said)}]"
 
 
-def _of_models(chosen: Chosen, name: str) -> pl.DataFrame:
+def of_models(chosen: Chosen, name: str) -> pl.DataFrame:
+    """The rows of a mart that are of these models on this task."""
     return pl.concat(
         mart(
             name,
@@ -197,15 +196,16 @@ def _side_by_side(
             if mine.is_empty():
                 st.markdown(f"**{escaped(model.row['model'])}**: not measured.")
             else:
-                live.draw(chart(mine, _title(model)))
+                live.draw(chart(mine, title_of(model)))
 
 
-def _title(model: Model) -> str:
+def title_of(model: Model) -> str:
+    """What a model is called above its chart: Teacher: NAME."""
     name = model.row["model"]
     return name if model.whose == "model" else f"{model.whose.capitalize()}: {name}"
 
 
-def _ask(chosen: Chosen, what: str, part: str) -> None:
+def ask(chosen: Chosen, what: str, part: str) -> None:
     """What would be here, and the command that makes it."""
     live.invite(f"{what}.", [("With the models and the task as above:", command(chosen, part))])
 

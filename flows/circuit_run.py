@@ -15,6 +15,7 @@ from measure import (
     alignment,
     attribution_patching,
     brittleness,
+    circuit_edges,
     circuits,
     influence,
     lineage,
@@ -22,6 +23,7 @@ from measure import (
     noise,
     ov_scores,
     patching,
+    pictures,
     probes,
     ranking,
     residual_attribution,
@@ -33,10 +35,12 @@ from measure.circuit_jobs import (
     NOISE_UNITS,
     AblationJob,
     CircuitJob,
+    EdgeJob,
     EstimateJob,
     NoiseJob,
     OvJob,
     PatchingJob,
+    PictureJob,
     ProbeJob,
     ResidualJob,
     TaskJob,
@@ -55,7 +59,9 @@ from measure.request import Measurement
 from measure.tasks import TaskSet
 from warehouse.lake import Lake
 
-Part = Literal["estimates", "circuits", "patching", "residual", "probes", "noise"]
+Part = Literal[
+    "estimates", "circuits", "edges", "patching", "residual", "pictures", "probes", "noise"
+]
 TEACHER, CONTROL = "teacher", "control"
 PROBED = 400  # prompts a probe is trained and tried on, at least
 
@@ -93,6 +99,7 @@ class CircuitRun(Runner):
         self.choice = choice
         self.task = task
         self._sets: dict[str, TaskSet] = {}
+        self._refused: dict[str, bool] = {}  # whether a model cannot do the task, once ablated
         self._looked: dict[str, tuple[Any, Any]] = {}
         self._aligned_of: dict[tuple[str, str], alignment.Aligned] = {}
         for ref in choice.models():  # a wrong name, or a task it cannot be asked, is told at once
@@ -108,6 +115,13 @@ class CircuitRun(Runner):
                     f"{ref!r} is a masked model, whose layers norm what they add, so that no part "
                     "of it writes towards an answer by itself: leave `residual` out"
                 )
+            if "edges" in choice.parts:
+                if self.source_of(ref).is_masked:
+                    raise BadInput(
+                        f"{ref!r} is a masked model, whose layers norm what they add, so that what "
+                        "one part reads of another cannot be taken out alone: leave `edges` out"
+                    )
+                circuit_edges.check_size(ref, self.n_components(ref))
             self.task_set(ref)
 
     def task_set(self, ref: str) -> TaskSet:
@@ -137,8 +151,11 @@ class CircuitRun(Runner):
         return tasks.filtered(given, top, gaps, model.card.label)
 
     def ablate(self, ref: str) -> None:
-        """Run a model for what it is missing."""
+        """Run a model for what it is missing; what it cannot do has no circuit."""
+        self.run(ref, [self._ablation(ref)])
         self.run(ref, self._jobs(ref))
+        if (edges := self._edge_job(ref)) is not None:
+            self.run(ref, [edges])
 
     def n_components(self, ref: str) -> int:
         """Heads and MLPs of a model."""
@@ -146,12 +163,35 @@ class CircuitRun(Runner):
 
     def n_passes_missing(self) -> int:
         """Prompts that have to go through models, whole or from a layer on."""
+        return sum(self._passes_missing(ref) for ref in self.choice.models())
+
+    def flops_missing(self) -> float:
+        """Operations of that, as if every pass were of the whole model: at most so many."""
         return sum(
-            job.n_passes
+            2.0
+            * self._n_params(ref)
+            * self.task_set(ref).clean.shape[1]
+            * self._passes_missing(ref)
             for ref in self.choice.models()
-            for job in self._jobs(ref)
-            if not self.is_done(job.measurement)
         )
+
+    def _passes_missing(self, ref: str) -> int:
+        jobs: list[TaskJob] = self._jobs(ref)
+        if (edges := self._edge_job(ref)) is not None:
+            jobs.append(edges)
+        n = sum(job.n_passes for job in jobs if not self.is_done(job.measurement))
+        plan = self._noise_plan(ref) if ref in self.choice.students else None
+        if plan is not None and not self.is_done(plan):
+            n_sigmas = len(noise.SIGMAS) * len(plan.units)
+            n += len(self.task_set(ref).keys) * self.n_components(ref) * n_sigmas
+        return n
+
+    def awaits_circuits(self) -> bool:
+        """Whether edges are asked for, and how many there are is known only with the circuits."""
+        if "edges" not in self.choice.parts:
+            return False
+        circuit_jobs = [self._circuit(ref) for ref in self.choice.models()]
+        return any(job and not self.is_done(job.measurement) for job in circuit_jobs)
 
     def conclude(self) -> None:
         """What the ablations say of each model, then of each student beside its teacher."""
@@ -161,6 +201,7 @@ class CircuitRun(Runner):
         for student in self.choice.students:
             if student in at_hand and self.choice.teacher in at_hand:
                 self._align(student)
+                self._picture(student)
                 self._disturb(student)
         self._rank([s for s in self.choice.students if s in at_hand])
 
@@ -171,17 +212,14 @@ class CircuitRun(Runner):
         layers = ablation.units(n_layers)[1:]
 
         def plan(of: Any, units: tuple[str, ...] = ("all",)) -> Measurement:
-            model_id = self.model_id(ref)
-            return on_task(of.METHOD, of.VERSION, model_id, given, units, **self._machine())
+            return self._plan(ref, of, units)
 
         jobs: list[TaskJob] = []
         if "estimates" in parts:
             jobs.append(EstimateJob(plan(attribution_patching), given))
-        whole = plan(ablation, ablation.units(n_layers))
-        jobs.append(AblationJob(whole, given, n_components=n_components))
-        if "circuits" in parts:
-            units = tuple(f"budget-{budget:.2f}" for budget in circuits.BUDGETS)
-            jobs.append(CircuitJob(plan(circuits, units), given, n_components=n_components))
+        jobs.append(self._ablation(ref))
+        if (circuit := self._circuit(ref)) is not None:
+            jobs.append(circuit)
         if "patching" in parts:
             n_heads = n_components - n_layers
             n_cells = len(given.roles) * (3 * n_heads + 3 * n_layers)
@@ -190,6 +228,14 @@ class CircuitRun(Runner):
             jobs.append(ResidualJob(plan(residual_attribution), given))
             n_heads = n_components - n_layers
             jobs.append(OvJob(plan(ov_scores), given, n_heads=n_heads))
+        if "pictures" in parts:
+            job = PictureJob(
+                plan(pictures),
+                given,
+                n_heads=n_components - n_layers,
+                is_masked=self.source_of(ref).is_masked,
+            )
+            jobs.append(job)
         if "probes" in parts and probe_labels(given):
             asked = self._probed(ref)
             of_probes = on_task(
@@ -197,6 +243,56 @@ class CircuitRun(Runner):
             )
             jobs.append(ProbeJob(of_probes, asked))
         return jobs
+
+    def _plan(self, ref: str, of: Any, units: tuple[str, ...]) -> Measurement:
+        given, model_id = self.task_set(ref), self.model_id(ref)
+        return on_task(of.METHOD, of.VERSION, model_id, given, units, **self._machine())
+
+    def _ablation(self, ref: str) -> AblationJob:
+        n_layers, n_components = models.shape_of(self.source_of(ref))
+        plan = self._plan(ref, ablation, ablation.units(n_layers))
+        return AblationJob(plan, self.task_set(ref), n_components=n_components)
+
+    def _circuit(self, ref: str) -> CircuitJob | None:
+        """None where it is not asked for, and of a task that the model is known not to do."""
+        if not {"circuits", "edges"} & set(self.choice.parts):
+            return None
+        if self._cannot(ref):
+            return None
+        units = tuple(f"budget-{budget:.2f}" for budget in circuits.BUDGETS)
+        plan, n = self._plan(ref, circuits, units), self.n_components(ref)
+        return CircuitJob(plan, self.task_set(ref), n_components=n)
+
+    def _cannot(self, ref: str) -> bool:
+        """Whether a model is known not to do the task, as its ablations say."""
+        if ref not in self._refused and self.is_done(self._ablation(ref).measurement):
+            self._refused[ref] = influence.refusal({ref: self._sweep(ref)}) is not None
+        return self._refused.get(ref, False)
+
+    def _edge_job(self, ref: str) -> EdgeJob | None:
+        """The edges of a model's circuit; None as long as there is no circuit, or none is asked."""
+        circuit = self._circuit(ref)
+        if "edges" not in self.choice.parts or circuit is None:
+            return None
+        if not self.is_done(circuit.measurement):
+            return None
+        given = self.task_set(ref)
+        circuit_id = circuit.measurement.measurement_id
+        nodes = self.lake.query(
+            "select component from circuit_node "
+            "where measurement_id = ? and abs(budget - ?) < 1e-9 order by layer, head",
+            [circuit_id, circuits.REFERENCE_BUDGET],
+        )
+        plan = on_task(
+            circuit_edges.METHOD,
+            circuit_edges.VERSION,
+            self.model_id(ref),
+            given,
+            ("all",),
+            options={"inputs": {"circuit": circuit_id}},
+            **self._machine(),
+        )
+        return EdgeJob(plan, given, nodes=tuple(map(Component.parse, nodes["component"])))
 
     def _probed(self, ref: str) -> TaskSet:
         """More prompts of the same kind: a probe needs several of every class."""
@@ -214,23 +310,29 @@ class CircuitRun(Runner):
             is_masked=source.is_masked,
         )
 
-    def _disturb(self, student: str) -> None:
-        """Noise in the student, where it is asked for and can be held beside its teacher."""
+    def _noise_plan(self, student: str) -> Measurement | None:
+        """Noise in a student; None where it is not asked for, or has nothing to be held against."""
         teacher, given = self.choice.teacher, self.task_set(student)
         if "noise" not in self.choice.parts or given.sha256 != self.task_set(teacher).sha256:
-            return
-        refs = {TEACHER: teacher, "student": student}
-        plan = replace(
-            self._derived(noise.METHOD, noise.VERSION, refs, {}),
+            return None
+        if self._cannot(teacher):
+            return None
+        return replace(
+            self._derived(noise.METHOD, noise.VERSION, {TEACHER: teacher, "student": student}, {}),
             units=NOISE_UNITS,
             dtype=self.choice.dtype,
             device_kind=self.device.split(":")[0],
             backend="transformers",
             batch_size=len(given.keys),
         )
-        theirs = self._sweep(teacher)
-        if influence.refusal({TEACHER: theirs}) is not None:
+
+    def _disturb(self, student: str) -> None:
+        plan = self._noise_plan(student)
+        if plan is None:
             return
+        teacher, given = self.choice.teacher, self.task_set(student)
+        refs = {TEACHER: teacher, "student": student}
+        theirs = self._sweep(teacher)
         if not self.is_done(plan):
             job = NoiseJob(
                 plan,
@@ -294,8 +396,7 @@ class CircuitRun(Runner):
         }
 
     def _ablation_id(self, ref: str) -> str:
-        (job,) = [job for job in self._jobs(ref) if isinstance(job, AblationJob)]
-        return job.measurement.measurement_id
+        return self._ablation(ref).measurement.measurement_id
 
     def _derived(
         self, method: str, version: int, refs: Mapping[str, str], options: dict[str, object]
@@ -379,21 +480,43 @@ class CircuitRun(Runner):
         refused = influence.refusal({TEACHER: theirs, "student": ours})
         if refused is not None:
             return alignment.not_aligned(theirs, ours, mode, refused)
-        (patterns_t, outputs_t), (patterns_s, outputs_s) = (
-            self._looked_at(ref) for ref in (teacher, student)
-        )
-        widths = outputs_t.shape[-1], outputs_s.shape[-1]
+        widths = [self._looked_at(ref)[1].shape[-1] for ref in (teacher, student)]
         if mode == "paper_code" and widths[0] != widths[1]:
             reason = f"the public code needs one width, these have {widths[0]} and {widths[1]}"
             return alignment.not_aligned(theirs, ours, mode, reason)
-        alike = similarity.similarity(
+        return alignment.align(theirs, ours, self._alike(student, mode))
+
+    def _alike(self, student: str, mode: similarity.Mode) -> similarity.Similarity:
+        teacher = self.choice.teacher
+        (patterns_t, outputs_t), (patterns_s, outputs_s) = (
+            self._looked_at(ref) for ref in (teacher, student)
+        )
+        return similarity.similarity(
             (patterns_t, patterns_s),
             (outputs_t, outputs_s),
-            has_bos=_has_bos(self.source_of(teacher), asked),
+            has_bos=_has_bos(self.source_of(teacher), self.task_set(teacher)),
             why_other_basis=self._why_other_basis(student),
             mode=mode,
         )
-        return alignment.align(theirs, ours, alike)
+
+    def _picture(self, student: str) -> None:
+        """MLPs side by side, where they are asked for and both models read the same tokens."""
+        teacher, given = self.choice.teacher, self.task_set(student)
+        if "pictures" not in self.choice.parts or given.sha256 != self.task_set(teacher).sha256:
+            return
+        refs = {TEACHER: teacher, "student": student}
+        plan = self._derived(pictures.PAIR_METHOD, pictures.VERSION, refs, {})
+
+        def make() -> list[Record]:
+            alike = self._alike(student, "ours")
+            outputs = self._looked_at(teacher)[1], self._looked_at(student)[1]
+            tokenizer = models.tokenizer_of(self.source_of(teacher))
+            texts = [[str(tokenizer.decode([i])) for i in ids] for ids in given.clean.tolist()]
+            clouds = pictures.mlp_clouds(alike, outputs, given.keys, texts)
+            return [*pictures.mlp_map(alike), *clouds]
+
+        if not self.is_done(plan):
+            ledger.measure_at_once(self.lake, plan, make, ref=student)
 
     def _looked_at(self, ref: str) -> tuple[Any, Any]:
         if ref not in self._looked:

@@ -7,17 +7,19 @@ import polars as pl
 from rich.table import Table
 from rich.text import Text
 
-from flows import command
+from flows import command, estimating
 from flows.choice import validated
 from flows.circuit_run import CircuitChoice, CircuitRun
 from flows.report import console, note, number, say, with_interval, write_json
 from measure import circuit_verdicts, models, sources
+from measure.circuit_jobs import probe_labels
 from measure.circuit_verdicts import Interval
 from measure.errors import BadInput
 from warehouse import read
 from warehouse.lake import Lake
 
 MOST_COMPONENTS = 10  # of each model on the screen; the mart has all
+MOST_EDGES = 5
 SHOWN = (("max", "greedy"), ("max", "hungarian"), ("l1", "greedy"))
 
 
@@ -27,7 +29,7 @@ def circuits(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -
     chosen = validated(CircuitChoice, options)
     device = chosen.device or models.pick_device()
     models.check_device(device)
-    n_missing = 0
+    n_missing, flops, awaits_circuits = 0, 0.0, False
     shas: dict[str, dict[str, str]] = {}
     with Lake.open() as lake:
         for task in chosen.tasks:
@@ -39,10 +41,17 @@ def circuits(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -
                     f"{ref}: {len(asked.keys)} prompts of {asked.name}, {asked.clean.shape[1]} "
                     f"tokens each; {run.n_components(ref)} components"
                 )
+                if "probes" in chosen.parts and not probe_labels(asked):
+                    tell(f"{ref}: no probes, since {asked.name} has no terms to be asked for")
             n_missing += run.n_passes_missing()
+            flops += run.flops_missing()
+            awaits_circuits |= run.awaits_circuits()
             if not dry_run and not run.n_passes_missing():
                 run.conclude()
-    tell(f"to run, where it is not in the lake: {n_missing:,} passes of a prompt")
+    edges = "; edges besides, as many as the circuits turn out to have" if awaits_circuits else ""
+    seconds = flops / (estimating.EFFICIENCY * estimating.matmul_flops_per_s(device))
+    time = f", at most about {estimating.duration(seconds)} on {device}" if n_missing else ""
+    tell(f"to run, where it is not in the lake: {n_missing:,} passes of a prompt{time}{edges}")
     if dry_run:
         return 0
     failures: dict[str, str] = {}
@@ -95,6 +104,7 @@ def _found(chosen: CircuitChoice, shas: dict[str, str], failures: dict[str, str]
         "models": of_models("brittleness_model"),
         "components": of_models("component_effect"),
         "circuits": of_models("circuit"),
+        "edges": of_models("circuit_link"),
         "estimates": of_models("estimate_agreement"),
         "alignments": of_pairs("aligned_pair"),
         "brittleness": of_pairs("brittleness_pair"),
@@ -120,7 +130,7 @@ def _show_model(row: dict[str, Any], found: dict[str, Any]) -> None:
     say(
         f"{row['model']} on {row['task']}: mean logit difference "
         f"{with_interval(row, 'mean_ld')} over {row['n_prompts']} prompts"
-        + (f"; raw effects only: {row['reason']}" if row["reason"] else "")
+        + (f"; raw effects only, and no circuit: {row['reason']}" if row["reason"] else "")
     )
     if row["mean_drop_pct"] is not None:
         say(
@@ -148,6 +158,26 @@ def _show_model(row: dict[str, Any], found: dict[str, Any]) -> None:
                 f"{with_interval(one, 'necessity_pct')} %; Jaccard with 20 %: "
                 f"{number(one['jaccard'])}"
             )
+    _show_edges([one for one in found["edges"] if one["model_id"] == row["model_id"]])
+
+
+def _show_edges(edges: list[dict[str, Any]]) -> None:
+    if not edges:
+        return
+    kept = sum(one["is_kept"] for one in edges)
+    apart = sum(one["is_apart"] for one in edges)
+    most = sorted(edges, key=lambda one: one["delta_p_edge"])[:MOST_EDGES]
+    say(
+        f"of the {len(edges)} edges of the circuit at {edges[0]['budget']:.0%}, {apart} have an "
+        f"interval beside 0 and {kept} cost more than {edges[0]['budget']:.0%}; the most, in "
+        "points: "
+        + "; ".join(
+            f"{one['source']} to {one['destination']}"
+            + (f" ({one['reader']})" if one["reader"] in "qkv" else "")
+            + f" {with_interval(one, 'delta_p_edge')}"
+            for one in most
+        )
+    )
 
 
 def _show_pair(student_id: str, student: str, found: dict[str, Any]) -> None:

@@ -43,11 +43,22 @@ def add_circuits(commands: "Commands") -> None:
         metavar="PART",
         dest="parts",
         # Those of flows.circuit_run, which imports torch.
-        choices=("estimates", "circuits", "patching", "residual", "probes", "noise"),
+        choices=(
+            "estimates",
+            "circuits",
+            "edges",
+            "patching",
+            "residual",
+            "pictures",
+            "probes",
+            "noise",
+        ),
         help="more to measure: `estimates` of every ablation from one gradient, beside the "
-        "ablations; `circuits`, the components that suffice; `patching` of clean activations into "
-        "corrupted runs; `residual`, what each part writes towards the answer; `probes` of the "
-        "terms; `noise` in the student, whether alignment responds to it",
+        "ablations; `circuits`, the components that suffice, and `edges` between them in models of "
+        "up to 200 components; `patching` of clean activations into corrupted runs; `residual`, "
+        "what each part writes towards the answer; `pictures` of where heads look, what they say "
+        "and how MLPs compare; `probes` of the terms; `noise` in the student, whether alignment "
+        "responds to it",
     )
     circuits.add_argument(
         "--device", help="cpu, cuda:0, ... (default: the first GPU, else the CPU)"

@@ -13,14 +13,16 @@ import torch
 from measure import (
     ablation,
     attribution_patching,
+    circuit_edges,
     circuits,
     noise,
     ov_scores,
+    pictures,
     probes,
     residual_attribution,
 )
 from measure.circuit_records import AttributionEffect, CircuitNode, CircuitSize
-from measure.components import Blocks
+from measure.components import Blocks, Component
 from measure.intervals import bootstrap_interval
 from measure.models import CausalLM
 from measure.noise import Observed
@@ -204,6 +206,47 @@ class OvJob(TaskJob):
         """A row a head."""
         del unit
         return list(ov_scores.ov_scores(model, self.task, progress, self.measurement.batch_size))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeJob(TaskJob):
+    """Every edge between two nodes of a circuit, and from each to the logits."""
+
+    nodes: tuple[Component, ...]
+
+    @property
+    def n_passes(self) -> int:
+        """A prompt and edge, from its destination on."""
+        return len(self.task.keys) * len(circuit_edges.edges(self.nodes))
+
+    def records(self, model: CausalLM, unit: str, progress: Progress) -> list[Record]:
+        """A row an edge."""
+        del unit
+        rows = self.measurement.batch_size
+        return list(circuit_edges.circuit_edges(model, self.task, self.nodes, progress, rows))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureJob(TaskJob):
+    """Where each head looks on the first prompts, and the tokens it says at the end."""
+
+    n_heads: int
+    is_masked: bool
+
+    @property
+    def n_passes(self) -> int:
+        """A prompt and head."""
+        return len(self.task.keys) * self.n_heads
+
+    def records(self, model: CausalLM, unit: str, progress: Progress) -> list[Record]:
+        """Rows of patterns, then of tokens."""
+        del unit
+        found: list[Record] = list(pictures.attention_patterns(model, self.task))
+        if self.is_masked:  # whose layers norm what a head adds: it says nothing by itself
+            progress(self.n_passes)
+            return found
+        rows = self.measurement.batch_size
+        return [*found, *pictures.ov_tokens(model, self.task, progress, rows)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,13 @@ from measure.feature_records import (
     SteeredRollout,
     SteeringVerdict,
 )
+from measure.picture_records import (
+    AttentionPattern,
+    CircuitEdge,
+    MlpProjection,
+    MlpSimilarity,
+    OvToken,
+)
 from measure.stability_records import (
     CouplingPoint,
     Hypothesis,
@@ -546,6 +553,11 @@ Record = (
     | RankedStudent
     | PatchedCell
     | NoiseVerdict
+    | CircuitEdge
+    | AttentionPattern
+    | OvToken
+    | MlpSimilarity
+    | MlpProjection
     | StabilityRegion
     | StabilityLimit
     | StepBurden
@@ -604,6 +616,11 @@ TABLE_OF: dict[type, str] = {
     RankedStudent: "ranked_student",
     PatchedCell: "patched_cell",
     NoiseVerdict: "noise_verdict",
+    CircuitEdge: "circuit_edge",
+    AttentionPattern: "attention_pattern",
+    OvToken: "ov_token",
+    MlpSimilarity: "mlp_similarity",
+    MlpProjection: "mlp_projection",
     StabilityRegion: "stability_region",
     StabilityLimit: "stability_limit",
     StepBurden: "step_burden",

@@ -96,6 +96,9 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "head_score": ("ov-scores",),
     "probe": ("probes",),
     "noise_curve": ("noise", "noise_response"),
+    "circuit_link": ("circuit-edges",),
+    **dict.fromkeys(("attention", "attention_prompt", "head_token"), ("pictures",)),
+    **dict.fromkeys(("mlp_likeness", "mlp_cloud"), ("mlp-pictures",)),
     "student_rank": ("ranking",),
     **dict.fromkeys(
         (

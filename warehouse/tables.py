@@ -12,6 +12,7 @@ from warehouse import (
     circuit_tables,
     crosscoder_tables,
     night_tables,
+    picture_tables,
     provenance_tables,
     stability_tables,
 )
@@ -573,6 +574,7 @@ TABLES: dict[str, Table] = {
         WEIGHT_LINEAGE_PAIR,
         *provenance_tables.TABLES,
         *circuit_tables.TABLES,
+        *picture_tables.TABLES,
         *stability_tables.TABLES,
         *crosscoder_tables.TABLES,
         *night_tables.TABLES,

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import address, circuit_views, controls, inside_views, live
+from dashboard import address, circuit_views, controls, inside_views, live, picture_views
 from dashboard.circuit_choice import ADDRESS, address_of, choices, choose
 from dashboard.circuit_words import alone, kept, task_chip
 from dashboard.words import instant
@@ -14,6 +14,7 @@ VIEWS = {
     "Circuit": circuit_views.circuit,
     "Patching": inside_views.patching,
     "Outputs": inside_views.outputs,
+    "Pictures": picture_views.pictures,
     "Probes": inside_views.probes,
     "Noise": inside_views.noise,
 }

@@ -16,12 +16,16 @@ def add_insides(lake: Lake) -> None:
             "residual-attribution": {"residual_attribution": _written()},
             "ov-scores": {"ov_score": _scores()},
             "probes": {"probe_accuracy": _probes()},
+            "circuit-edges": {"circuit_edge": _edges()},
+            "pictures": {"attention_pattern": _patterns(), "ov_token": _tokens()},
         }
         for method, records in parts.items():
             name = f"{method}-{model}"
             plan(lake, name, method, "numerals", "sha-numerals", {"model": model}, {})
             lake.append_unit(name, "all", records, 1.0)
     pair = {role: role for role in (TEACHER, STUDENT)}
+    plan(lake, "mlps", "mlp-pictures", "numerals", "sha-numerals", pair, {})
+    lake.append_unit("mlps", "all", _mlps(), 1.0)
     plan(lake, "noise", "noise", "numerals", "sha-numerals", pair, {})
     lake.append_unit("noise", "all", {"noise_point": _noise()}, 1.0)
     plan(lake, "response", "noise_response", "numerals", "sha-numerals", pair, {})
@@ -70,6 +74,68 @@ def _scores() -> list[dict[str, Any]]:
         {"layer": 0, "head": 0, "n_prompts": N_PROMPTS, "n_successor": 4, "n_copy": 0},
         {"layer": 0, "head": 1, "n_prompts": N_PROMPTS, "n_successor": 0, "n_copy": 1},
     ]
+
+
+def _edges() -> list[dict[str, Any]]:
+    """Within the circuit at 20 %: the MLP of layer 0 reads head 0, and writes to the logits."""
+    return [
+        {
+            "budget": 0.2, "source": source, "destination": to, "reader": reader,
+            "n_prompts": N_PROMPTS, "delta_p_edge": points, "ci_low_delta_p_edge": points - 5,
+            "ci_high_delta_p_edge": points + 5, "is_kept": points < -20,
+        }
+        for source, to, reader, points in (
+            ("0.0", "0.mlp", "mlp", -50.0), ("0.0", "output", "output", 2.0),
+            ("0.mlp", "output", "output", -10.0),
+        )
+    ]  # fmt: skip
+
+
+def _patterns() -> list[dict[str, Any]]:
+    """Head 0 looks at the first token alone, head 1 at all so far alike."""
+    return [
+        {
+            "prompt_id": "p0", "layer": 0, "head": head, "position": at, "token": token,
+            "role": None, "weights": weights,
+        }
+        for head, rows in enumerate(([[1.0, 0.0], [1.0, 0.0]], [[1.0, 0.0], [0.5, 0.5]]))
+        for at, (token, weights) in enumerate(zip(("One", " two"), rows, strict=True))
+    ]  # fmt: skip
+
+
+def _tokens() -> list[dict[str, Any]]:
+    return [
+        {
+            "layer": 0, "head": 0, "rank": rank, "token": token, "n_prompts": N_PROMPTS,
+            "n_first": n,
+        }
+        for rank, token, n in ((1, " 7", 4), (2, "<b>", 1))
+    ]  # fmt: skip
+
+
+def _mlps() -> dict[str, list[dict[str, Any]]]:
+    """Layer 0 of the student is the most similar to both of the teacher's."""
+    clouds = [
+        {
+            "layer_teacher": layer, "layer_student": 0, "whose": whose, "prompt_id": "p0",
+            "tokens": ["One", " two"], "first": [3.0, -1.0], "second": [0.5, 0.25],
+            "share_first": 0.75, "share_second": 0.125,
+        }
+        for layer in (0, 1)
+        for whose in (TEACHER, STUDENT)
+    ]  # fmt: skip
+    alike = [
+        {
+            "layer_teacher": layer,
+            "layer_student": 0,
+            "n_prompts": N_PROMPTS,
+            "similarity": value,
+            "method": "eigenvectors",
+            "chance": 0.125,
+        }
+        for layer, value in ((0, 0.5), (1, 0.75))
+    ]
+    return {"mlp_projection": clouds, "mlp_similarity": alike}
 
 
 def _probes() -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ from warehouse.lake import Lake
 pytestmark = pytest.mark.slow  # models run, or pages are drawn: minutes in all
 
 VIEWS = (
-    "Components", "Brittleness", "Alignment", "Circuit", "Patching", "Outputs", "Probes", "Noise",
+    "Components", "Brittleness", "Alignment", "Circuit", "Patching", "Outputs", "Pictures",
+    "Probes", "Noise",
 )  # fmt: skip
 
 

@@ -1,8 +1,10 @@
 """The views of patching, outputs, probes and noise: filled, not measured, and unknown cells."""
 
+import altair as alt
+import polars as pl
 import pytest
 
-from dashboard import inside_charts
+from dashboard import circuit_links, inside_charts, picture_charts
 from tests.dashboard.ablations import CANNOT
 from tests.dashboard.test_components_page import said
 from warehouse import read
@@ -12,7 +14,13 @@ pytestmark = pytest.mark.slow  # models run, or pages are drawn: minutes in all
 
 @pytest.mark.parametrize(
     ("view", "part"),
-    [("Patching", "patching"), ("Outputs", "residual"), ("Probes", "probes"), ("Noise", "noise")],
+    [
+        ("Patching", "patching"),
+        ("Outputs", "residual"),
+        ("Probes", "probes"),
+        ("Noise", "noise"),
+        ("Pictures", "pictures"),
+    ],
 )
 def test_what_was_not_measured_shows_the_command_that_does(ablated, page, view, part):
     app = page("components", task="words", view=view)
@@ -100,3 +108,71 @@ def test_a_model_alone_has_no_noise_and_says_what_it_needs(ablated, page):
     app = page("components", teacher="alone", view="Noise")
     assert not app.exception
     assert "Noise needs a student beside its teacher" in said(app)
+
+
+def test_pictures_show_a_head_of_each_and_the_mlps_of_both(ablated, page):
+    app = page("components", task="numerals", view="Pictures")
+    assert not app.exception
+    # Of the teacher's heads 1.0 has the largest effect, of the student's 0.0; no pattern of 1.0.
+    assert [box.value for box in app.selectbox if box.label.startswith("Head of")] == ["1.0", "0.0"]
+    assert "**teacher-label**: not kept of this prompt." in said(app)
+    app = app.selectbox(key="head-teacher").select("0.0").run()
+    assert "not kept" not in said(app)
+    table = app.dataframe[0].value
+    mine = table[table["Model"] == "teacher-label"]
+    assert mine[["Token", "On"]].to_numpy().tolist() == [[" 7", 1.0], ["<b>", 0.25]]
+    assert "By the leading directions of what they write" in said(app)
+    assert "By chance 0.125." in said(app)
+    box = app.selectbox(key="cloud")
+    assert box.options == ["0.mlp and 0.mlp", "1.mlp and 0.mlp"]
+    assert not box.select(1).run().exception
+
+
+def test_only_what_a_head_sees_is_a_cell():
+    rows = pl.DataFrame(
+        {
+            "position": [0, 0, 1, 1], "key_position": [0, 1, 0, 1],
+            "token": ["a", "a", " b\n", " b\n"], "key_token": ["a", " b\n", "a", " b\n"],
+            "weight": [1.0, 0.0, 0.25, 0.75], "prompt_id": ["p"] * 4, "measurement_id": ["m"] * 4,
+        }
+    )  # fmt: skip
+    spec = picture_charts.attention(rows, "T 0.0").to_dict()
+    (cells,) = [data for data in spec["datasets"].values() if data and "weight" in data[0]]
+    assert [(c["row"], c["column"], c["weight"]) for c in cells] == [
+        ("0 a", "0 a", 1.0), ("1 ␣b␣", "0 a", 0.25), ("1 ␣b␣", "1 ␣b␣", 0.75),
+    ]  # fmt: skip
+
+
+def test_edges_stand_beside_the_circuit(ablated, page):
+    app = page("components", task="numerals", view="Circuit")
+    assert not app.exception
+    assert "were not measured" not in said(app)
+    table = app.dataframe[0].value
+    mine = table[table["Model"] == "teacher-label"]
+    assert mine[["From", "To", "Points", "Kept"]].to_numpy().tolist() == [
+        ["0.0", "0.mlp", -50.0, True], ["0.mlp", "output", -10.0, False],
+        ["0.0", "output", 2.0, False],
+    ]  # fmt: skip
+    other = page("components", task="words", view="Circuit")
+    assert "Edges between these components were not measured, so none are drawn." in said(other)
+
+
+def test_an_edge_is_a_line_from_its_source_down(ablated):
+    nodes = pl.DataFrame({"component": ["0.0", "0.mlp"], "column": [0, 2], "layer": [0, 0]})
+    edges = read.mart("circuit_link", model_id="teacher")
+    x, y = alt.X("column:Q"), alt.Y("layer:Q")
+    layers = circuit_links.lines(edges, nodes, 2, 2, x, y)
+    spec = alt.layer(*layers).to_dict()
+    drawn = [data for data in spec["datasets"].values() if data and "step" in data[0]]
+    ends = {
+        (points[0]["name"], points[0]["column"], points[0]["layer"], points[-1]["layer"])
+        for data in drawn
+        for name in {point["name"] for point in data}
+        for points in [[point for point in data if point["name"] == name]]
+    }
+    # The interval of 0.0 to the logits, -3 to 7, holds 0: it is not drawn.
+    assert ends == {
+        ("0.0 to 0.mlp (mlp)", 0.0, 0.0, 0.0),
+        ("0.mlp to output (output)", 2.0, 0.0, 2.0),
+    }
+    assert circuit_links.lines(edges.clear(), nodes, 2, 2, x, y) == []

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 
 from flows import cli
@@ -30,7 +31,7 @@ def complete(lake, **options):
 @pytest.fixture
 def filled(home):
     with Lake.open() as lake:
-        complete(lake, parts=("estimates", "circuits"))
+        complete(lake, parts=("estimates", "circuits", "edges", "pictures"))
 
 
 def test_what_is_kept_is_what_was_ablated(filled, capsys):
@@ -57,6 +58,21 @@ def test_what_is_kept_is_what_was_ablated(filled, capsys):
     assert circuit["jaccard"] == 1
     in_circuit = effects.filter(model="depth-student", is_in_circuit=True)["component"]
     assert sorted(in_circuit) == sorted(circuit["components"])
+    edges = read.mart("circuit_link").filter(model="depth-student")
+    assert {*edges["source"], *edges["destination"]} == {*circuit["components"], "output"}
+    # Patterns of both models, on as many prompts; MLPs of 6 layers and of 3.
+    looks = read.mart("attention")
+    sums = looks.group_by("model", "prompt_id", "layer", "head", "position").agg(
+        pl.col("weight").sum()
+    )
+    assert sums["weight"].to_list() == pytest.approx([1] * sums.height, abs=1e-4)
+    assert dict(looks.group_by("model").agg(pl.col("layer").n_unique()).iter_rows()) == {
+        "teacher-forward": 6,
+        "depth-student": 3,
+    }
+    assert read.mart("mlp_likeness").height == 6 * 3
+    points = read.mart("mlp_cloud").filter("is_first")
+    assert points.height == 6 * 2 * 12
     aligned = read.mart("aligned_pair")
     assert aligned.height == 9 + 1
     assert set(aligned["mlp_method"]) == {"eigenvectors", "paper_code"}  # its weights were copied
@@ -67,13 +83,16 @@ def test_what_is_kept_is_what_was_ablated(filled, capsys):
 
     # The command has nothing left to run, and says the same.
     arguments = ["circuits", "--teacher", TEACHER, "--students", STUDENT, "--prompts", "12"]
-    assert cli.main([*arguments, "--with", "estimates", "circuits", "--json"]) == 0
+    parts = ("estimates", "circuits", "edges", "pictures")
+    assert cli.main([*arguments, "--with", *parts, "--json"]) == 0
     answer = capsys.readouterr()
     assert "to run, where it is not in the lake: 0 passes of a prompt" in answer.err
     (found,) = json.loads(answer.out)
     assert len(found["components"]) == 45
-    assert cli.main([*arguments, "--with", "estimates", "circuits"]) == 0
+    assert len(found["edges"]) == read.mart("circuit_link").height
+    assert cli.main([*arguments, "--with", *parts]) == 0
     told = capsys.readouterr().out
+    assert f"of the {edges.height} edges of the circuit at 20%" in told
     assert "mean logit difference" in told and "brittleness against its teacher" in told
 
 
@@ -110,6 +129,28 @@ def test_models_with_other_tokenizers_are_measured_but_not_aligned(home):
         "the tokenizers differ: patterns of other tokens cannot be held side by side"
     }
     assert read.mart("brittleness_model").height == 2
+
+
+def test_of_a_task_that_it_cannot_do_a_model_has_no_circuit(home, tmp_path):
+    """Answer and foil exchanged: every logit difference has the other sign."""
+    task = tmp_path / "task.jsonl"
+    with Lake.open() as lake:
+        items = CircuitRun(lake, CircuitChoice(**CHOICE), "cpu", "numerals").task_set(STUDENT).items
+        lines = [
+            {"clean": i.clean, "corrupted": i.corrupted, "answer": i.foil, "foil": i.answer}
+            for i in items
+        ]
+        task.write_text("\n".join(map(json.dumps, lines)))
+        choice = CircuitChoice(teacher=STUDENT, n_prompts=12, parts=("circuits", "edges"))
+        run = CircuitRun(lake, choice, "cpu", str(task))
+        assert run.awaits_circuits()
+        run.ablate(STUDENT)
+        run.conclude()
+        assert run.n_passes_missing() == 0 and not run.awaits_circuits()
+    (model,) = read.mart("brittleness_model").to_dicts()
+    assert model["mean_ld"] < 0 and model["reason"] is not None
+    assert read.mart("component_effect").height == 15
+    assert read.mart("circuit").is_empty() and read.mart("circuit_link").is_empty()
 
 
 def test_several_students_are_ranked_among_those_as_often_right(home, tmp_path):
@@ -185,5 +226,7 @@ def test_masked_models_are_asked_at_their_mask(home, tmp_path, capsys):
     assert len(aligned) == 9 and all(row["alignment"] is not None for row in aligned)
     assert {name: rows.height for name, rows in checks.run().items() if rows.height} == {}
 
-    assert cli.main([*asked, "--with", "residual"]) == 2
-    assert "is a masked model" in capsys.readouterr().err
+    for part in ("residual", "edges"):
+        assert cli.main([*asked, "--with", part]) == 2
+        assert "is a masked model" in (told := capsys.readouterr().err)
+        assert f"leave `{part}` out" in told

@@ -1,13 +1,17 @@
 """Rows of distilled circuits for the warehouse's tests."""
 
-from warehouse.circuit_tables import TABLES
+from warehouse import circuit_tables, picture_tables
 from warehouse.declaring import Column
 
+TABLES = (*circuit_tables.TABLES, *picture_tables.TABLES)
+
 OF_TYPE: dict[str, object] = {"VARCHAR": "x", "INTEGER": 1, "DOUBLE": 0.25, "BOOLEAN": True}
+OF_TYPE |= {"DOUBLE[]": [0.25, 0.75], "VARCHAR[]": ["x", "y"]}
 # What the checks hold against one another: a circuit of one head, and what it retains.
 OVER: dict[str, dict[str, object]] = {
     "circuit_size": {"budget": 0.2, "completeness_pct": 90.0, "n_mlps": 0},
     "circuit_node": {"budget": 0.2},
+    "circuit_edge": {"budget": 0.2, "delta_p_edge": -25.0},
 }
 
 

@@ -153,9 +153,9 @@ def test_what_is_packed_is_what_is_taken(source, path, lake):
     taken = pack.take_pack(lake, path)
     # Records: 4 + 3 tau, 1 + 3 templates, 1 distance, 1 winner gap of 2 prompts, 1 stiffness,
     # 1 curvature of 2 prompts, 1 lineage of 2 weights, 1 row of each of 8 tables of provenance,
-    # 9 of stability: 2 limits, 2 steps, 1 of each of 5 more; 1 of each of 19 of circuits,
+    # 9 of stability: 2 limits, 2 steps, 1 of each of 5 more; 1 of each of 24 of circuits,
     # 1 of each of 11 of crosscoders.
-    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (9, 0, 69)
+    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (9, 0, 74)
     complete = {"s-base", "s-child", "t-base", "t-child", "d", "w", "f", "l", "r"}
     for table in (*(t.name for t in TABLES.values() if t.is_record), "organism", "model"):
         theirs = rows_of(lake, table)
@@ -211,7 +211,7 @@ def test_what_the_lake_knows_stays_as_it_is(path, lake):
     lake.append_unit("s-base", "seed-0", rows, 1.0)
     taken = pack.take_pack(lake, path)
     # Without the 4 records of s-base.
-    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (8, 1, 65)
+    assert (taken.n_measurements, taken.n_known, taken.n_rows) == (8, 1, 70)
     kept = read.table("structural_tau", lake.location, measurement_id="s-base")
     assert kept["tau"].to_list() == [0.125]
     assert lake.units_done("s-base") == {"seed-0"} and not lake.is_complete("s-base")

@@ -74,6 +74,16 @@ select measurement_id from patched_cell
 union all
 select measurement_id from noise_verdict
 union all
+select measurement_id from circuit_edge
+union all
+select measurement_id from attention_pattern
+union all
+select measurement_id from ov_token
+union all
+select measurement_id from mlp_similarity
+union all
+select measurement_id from mlp_projection
+union all
 select measurement_id from stability_region
 union all
 select measurement_id from stability_limit

@@ -35,7 +35,10 @@ where measurement.method in (
     'ov-scores',
     'probes',
     'noise',
-    'noise_response'
+    'noise_response',
+    'circuit-edges',
+    'pictures',
+    'mlp-pictures'
 )
 qualify row_number() over (
     partition by
