@@ -1,4 +1,4 @@
-"""The views of what latents do, each of one base and what was distilled from it."""
+"""The views of what latents do, each of a row of the mart `crosscoder`."""
 
 from typing import Any
 
@@ -50,11 +50,11 @@ GEOMETRY = {
 _ORDERS = {"firing-first": "firing first, then NRN", "nrn-first": "NRN first, then firing"}
 
 
-def ablation(base: str, distilled: str) -> None:
+def ablation(row: dict[str, Any]) -> None:
     """What is lost of the words when latents go, beside random ones."""
-    found = _newest("ablated_feature", base, distilled)
+    found = _used("ablated_feature", row)
     if found.is_empty():
-        st.markdown("No latent of this pair has been taken out yet; closed gates forbid it.")
+        st.markdown("No latent of this crosscoder has been taken out yet; closed gates forbid it.")
         return
     category = _one("Words", found["category"].unique().sort().to_list(), "words")
     order = _one("Filter", list(_ORDERS), "filter", _ORDERS)
@@ -72,11 +72,13 @@ def ablation(base: str, distilled: str) -> None:
     tables.download(found, "ablated_feature")
 
 
-def steering(base: str, distilled: str) -> None:
+def steering(row: dict[str, Any]) -> None:
     """What the distilled model writes while a latent is added, before and after."""
-    found = _newest("steered_direction", base, distilled)
+    found = _used("steered_direction", row)
     if found.is_empty():
-        st.markdown("No latent of this pair has been added yet; it takes one with a category.")
+        st.markdown(
+            "No latent of this crosscoder has been added yet; it takes one with a category."
+        )
         return
     category = _one("Latent of", found["category"].unique().sort().to_list(), "steered")
     outcome = _one("Outcome", list(feature_charts.OUTCOMES), "outcome", feature_charts.OUTCOMES)
@@ -86,7 +88,7 @@ def steering(base: str, distilled: str) -> None:
         "Grey: a random direction of the same length, the floor: what any push of that size does. "
         "Bands: 95 % over problems."
     )
-    _reader(rows, _newest("steered_text", base, distilled).filter(category=category))
+    _reader(rows, _used("steered_text", row).filter(category=category))
     st.subheader("The numbers")
     tables.show(rows, STEERING)
     tables.download(found, "steered_direction")
@@ -117,9 +119,9 @@ def _reader(rows: pl.DataFrame, texts: pl.DataFrame) -> None:
                 )
 
 
-def geometry(base: str, distilled: str) -> None:
+def geometry(row: dict[str, Any]) -> None:
     """How near the same relation is to the same step in both models."""
-    found = _newest("word_geometry", base, distilled)
+    found = _of_pair("word_geometry", row)
     if found.is_empty():
         st.markdown("The word pairs of this pair of models have not been compared yet.")
         return
@@ -135,13 +137,18 @@ def geometry(base: str, distilled: str) -> None:
         "same words paired at random, the floor; on two axes it lies high for any words."
     )
     st.subheader("Distilled minus base")
-    gains = _newest("word_geometry_gain", base, distilled).filter(n_axes=n_axes)
+    gains = _of_pair("word_geometry_gain", row).filter(n_axes=n_axes)
     tables.show(gains.sort("relation"), GEOMETRY)
     tables.download(found.drop("cdf", "null_cdf"), "word_geometry")
 
 
-def _newest(name: str, base: str, distilled: str) -> pl.DataFrame:
-    return mart(name, base=base, distilled=distilled, is_newest=True)
+def _used(name: str, row: dict[str, Any]) -> pl.DataFrame:
+    """What its latents do."""
+    return mart(name, crosscoder_id=row["measurement_id"], is_newest=True)
+
+
+def _of_pair(name: str, row: dict[str, Any]) -> pl.DataFrame:
+    return mart(name, base=row["base"], distilled=row["distilled"], is_newest=True)
 
 
 def _one(label: str, options: list[Any], key: str, names: dict[str, str] | None = None) -> Any:

@@ -168,7 +168,7 @@ def _uses(row: dict[str, Any]) -> None:
     use = st.segmented_control(
         "Latents", list(USES), default="Taken out", required=True, key="use", bind="query-params"
     )
-    USES[use](row["base"], row["distilled"])
+    USES[use](row)
 
 
 main()

@@ -3,9 +3,10 @@
 import pytest
 
 from flows import cli
-from flows.crosscode_run import Coder, Crosscoding
+from flows.crosscode_run import Coder
 from measure import crosscoder_jobs
 from measure.crosscoder_training import Trainer
+from measure.crosscoding import Crosscoding
 from measure.errors import BadInput
 from warehouse import checks, read
 from warehouse.lake import Lake
@@ -14,8 +15,8 @@ pytestmark = pytest.mark.slow  # models run, or pages are drawn: minutes in all
 
 BASE, DISTILLED = "zoo:llama-small-base", "zoo:llama-small-distilled"
 SHORT = {
-    "n_tokens": 6_000, "epochs": 2, "n_latents": 64, "train_batch": 256, "max_new_tokens": 8,
-    "n_draws": 1,
+    "tokens": 6_000, "epochs": 2, "latents": 64, "train_batch": 256, "max_new_tokens": 8,
+    "control_draws": 1,
 }  # fmt: skip
 
 
@@ -112,7 +113,7 @@ def test_a_dry_run_says_what_it_costs_and_measures_nothing(home, capsys):
         ({"distilled": BASE}, "are one model"),
         ({"text": "nowhere.jsonl"}, "neither a .jsonl file"),
         ({"k": 1_000}, "k of 1000"),
-        ({"n_tokens": 10}, "no batch"),
+        ({"tokens": 10}, "no batch"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(home, over, told):
