@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import feature_charts, live, tables
 from dashboard.data import mart
 from dashboard.tables import Heading
-from dashboard.words import escaped, number, percent, signed
+from dashboard.words import count, escaped, number, percent, signed
 
 ABLATION = {
     "top_percent": Heading("Latents, %", number, "Of the live ones, by how often they fire"),
@@ -76,9 +76,7 @@ def steering(row: dict[str, Any]) -> None:
     """What the distilled model writes while a latent is added, before and after."""
     found = _used("steered_direction", row)
     if found.is_empty():
-        st.markdown(
-            "No latent of this crosscoder has been added yet; it takes one with a category."
-        )
+        st.markdown("No latent of this crosscoder has been added; it takes one with a category.")
         return
     category = _one("Latent of", found["category"].unique().sort().to_list(), "steered")
     outcome = _one("Outcome", list(feature_charts.OUTCOMES), "outcome", feature_charts.OUTCOMES)
@@ -140,6 +138,46 @@ def geometry(row: dict[str, Any]) -> None:
     gains = _of_pair("word_geometry_gain", row).filter(n_axes=n_axes)
     tables.show(gains.sort("relation"), GEOMETRY)
     tables.download(found.drop("cdf", "null_cdf"), "word_geometry")
+
+
+def pairs() -> None:
+    """What many pairs say together: NRN by size, and geometry against accuracy."""
+    trained = mart("crosscoder", is_newest=True).filter(
+        pl.col("mean_nrn").is_not_null(), pl.col("n_params").is_not_null()
+    )
+    if trained.height:
+        live.draw(feature_charts.nrn_by_size(trained))
+        st.caption(
+            "The newest crosscoder of each pair; bands: 95 % over its live latents. Hollow: gates "
+            "closed, not interpretable."
+        )
+    gains = mart("geometry_gain")
+    if gains.is_empty():
+        st.caption(
+            "Geometry against accuracy: no pair has both its word pairs compared and rollouts of "
+            "both models on the same problems. `cicatrix crosscode --skip crosscoder` compares "
+            "word pairs alone, `cicatrix trace` samples rollouts."
+        )
+        return
+    for said in mart("geometry_verdict").sort("n_pairs", descending=True).iter_rows(named=True):
+        of = f"{count(said['n_pairs'], 'pair')} over {count(said['n_bases'], 'base')}"
+        if said["correlation"] is None:
+            why = f"{of}, 10 pairs are needed"
+        else:
+            ends = [signed(said[f"ci_{end}_correlation"]) for end in ("low", "high")]
+            why = f"{of}, correlation {signed(said['correlation'])}, {' to '.join(ends)}"
+        st.markdown(
+            f"Geometry and accuracy on {escaped(said['problem_set'])}: **{said['answer']}** "
+            f"({why})."
+        )
+        alike = ("words_sha256", "problem_set_sha256", "sampling")
+        rows = gains.filter(*(pl.col(name) == said[name] for name in alike))
+        live.draw(feature_charts.geometry_against_accuracy(rows))
+    st.caption(
+        "A point a base and what was made of it: the mean gain in area over relations, on 20 axes, "
+        "and the gain in right answers. Lines: 95 % over relations, and over problems. Pairs of "
+        "one base are not independent."
+    )
 
 
 def _used(name: str, row: dict[str, Any]) -> pl.DataFrame:

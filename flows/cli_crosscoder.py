@@ -54,6 +54,10 @@ def add_crosscode(commands: "Commands") -> None:
         help="what is not to be done; without the crosscoder only word pairs are compared",
     )
     crosscode.add_argument(
+        "--ablation-pairs", type=int, default=100, metavar="N",
+        help="words of each category whose logits are asked without the latents",
+    )  # fmt: skip
+    crosscode.add_argument(
         "--control-draws", type=int, default=2, metavar="N",
         help="random sets of latents beside each that is taken out",
     )  # fmt: skip

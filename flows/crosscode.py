@@ -57,7 +57,7 @@ def _run_flow(chosen: Crosscoding, device: str, *, as_json: bool) -> dict[str, s
 def _found(coder: Coder) -> dict[str, pl.DataFrame]:
     """The marts' rows of a crosscoder and of what its latents do."""
     measurement_id = coder.coder.measurement_id
-    used = {"crosscoder_id": measurement_id, "is_newest": True}
+    used: dict[str, Any] = {"crosscoder_id": measurement_id, "is_newest": True}
     words = coder.plan_of("parallelogram").measurement_id
     return {
         "crosscoder": read.mart("crosscoder", measurement_id=measurement_id),

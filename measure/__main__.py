@@ -23,8 +23,8 @@ or over which pair to train a crosscoder, with the options of `cicatrix crosscod
      "max_length": 512, "sparsity": "batchtopk", "latents": 32768, "k": 100,      all that follow
      "train_batch": 2048, "lr": 1e-4, "seed": 49,
      "skip": ["crosscoder", "ablation", "steering", "parallelogram"],
-     "control_draws": 2, "problems": "problems.jsonl", "samples": 1, "max_new_tokens": 160,
-     "plain_prompt": "Q: {problem}\nA:", "relations": "pairs.json",
+     "ablation_pairs": 100, "control_draws": 2, "problems": "problems.jsonl", "samples": 1,
+     "max_new_tokens": 160, "plain_prompt": "Q: {problem}\nA:", "relations": "pairs.json",
      "dtype": "bfloat16", "device": "cuda:0", "batch_size": 32}
 
 Its activations and checkpoints go to the folder `crosscoder` of where it runs.

@@ -264,7 +264,7 @@ class Coder(ABC):
             return crosscoder_jobs.plan_ablation(
                 self.coder,
                 n_texts=N_CONTEXT_TEXTS,
-                n_pairs=feature_ablation.N_PAIRS,
+                n_pairs=chosen.ablation_pairs,
                 n_draws=chosen.control_draws,
                 batch_size=chosen.batch_size,
             )
@@ -281,7 +281,7 @@ class Coder(ABC):
         some = islice(self.source.texts(0), N_CONTEXT_TEXTS)
         texts = {f"t{i:05d}": text for i, text in enumerate(some)}
         pair, made = self.pair(), self.crosscoder()
-        given = feature_ablation.contexts(pair[0], texts)
+        given = feature_ablation.contexts(pair[0], texts, self.chosen.ablation_pairs)
         nrn, fire_freq = self._column("nrn"), self._column("fire_freq")
         sets = feature_ablation.ablation_sets(nrn, fire_freq, n_draws=self.chosen.control_draws)
         with self._bar(len(given), "ablates", "text") as progress:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from measure import text_sources
+from measure import feature_ablation, text_sources
 from measure.crosscoder import Sparsity
 from measure.errors import BadInput
 from measure.models import check_dtype
@@ -15,7 +15,8 @@ Use = Literal["ablation", "steering", "parallelogram"]
 Part = Literal["crosscoder", Use]
 _LEAST = {
     "layer": 0, "tokens": 1, "epochs": 1, "max_length": 16, "latents": 2, "k": 1, "train_batch": 1,
-    "seed": 0, "control_draws": 1, "samples": 1, "max_new_tokens": 1, "batch_size": 1,
+    "seed": 0, "ablation_pairs": 1, "control_draws": 1, "samples": 1, "max_new_tokens": 1,
+    "batch_size": 1,
 }  # fmt: skip
 
 
@@ -41,6 +42,7 @@ class Crosscoding:
     lr: float | None = None
     seed: int = 49
     skip: tuple[Part, ...] = ()  # without the crosscoder, word pairs alone
+    ablation_pairs: int = feature_ablation.N_PAIRS  # contexts of a category
     control_draws: int = 2  # of ablation
     problems: str = ZOO_SET  # steered on
     samples: int = 1
@@ -74,7 +76,8 @@ def parse(request: Mapping[str, Any]) -> Crosscoding:
     given: dict[str, Any] = {name: value for name, value in request.items() if value is not None}
     if isinstance(given.get("skip"), list):
         given["skip"] = tuple(given["skip"])
-    return Crosscoding(**{"base": "", "distilled": "", **given})
+    named: dict[str, Any] = {"base": "", "distilled": "", **given}
+    return Crosscoding(**named)
 
 
 def _is(value: object, hint: Any) -> bool:

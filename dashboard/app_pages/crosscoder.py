@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard import crosscoder_charts, feature_views, live, tables
 from dashboard.data import mart
 from dashboard.tables import Heading
-from dashboard.words import count, escaped, instant, number, span
+from dashboard.words import count, escaped, instant, number, signed, span
 
 LATENTS = {
     "latent": Heading("Latent"),
@@ -71,6 +71,8 @@ def main() -> None:
         return
     _latents(chosen)
     _uses(found.row(0, named=True))
+    st.subheader("Over all pairs")
+    feature_views.pairs()
     live.copy_link()
     with st.expander("How this is measured"):
         st.markdown(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
@@ -118,8 +120,8 @@ def _answer(row: dict[str, Any]) -> None:
                 f"Latents of reasoning words, against {escaped(other['control'])}: "
                 f"**{other['answer']}** ({other['n_category']} of {other['n']} against "
                 f"{other['n_category_control']} of {other['n_control']}; difference "
-                f"{number(other['difference'])}, "
-                f"{span(other['ci_low_difference'], other['ci_high_difference'])})."
+                f"{signed(other['difference'])}, {signed(other['ci_low_difference'])} to "
+                f"{signed(other['ci_high_difference'])})."
             )
 
 
