@@ -47,6 +47,10 @@ def add_crosscode(commands: "Commands") -> None:
     crosscode.add_argument("--lr", type=float, metavar="X")
     crosscode.add_argument("--seed", type=int, default=49, metavar="N")
     crosscode.add_argument(
+        "--contexts", type=int, default=20, metavar="N", help="kept of each latent, most active "
+        "first; its category is told by 50"
+    )  # fmt: skip
+    crosscode.add_argument(
         "--skip",
         nargs="+",
         choices=("crosscoder", "ablation", "steering", "parallelogram"),

@@ -21,7 +21,7 @@ or over which pair to train a crosscoder, with the options of `cicatrix crosscod
     {"base": "...", "distilled": "...",
      "text": "texts.jsonl", "layer": 13, "tokens": 100000000, "epochs": 1,   optional, as are
      "max_length": 512, "sparsity": "batchtopk", "latents": 32768, "k": 100,      all that follow
-     "train_batch": 2048, "lr": 1e-4, "seed": 49,
+     "train_batch": 2048, "lr": 1e-4, "seed": 49, "contexts": 20,
      "skip": ["crosscoder", "ablation", "steering", "parallelogram"],
      "ablation_pairs": 100, "control_draws": 2, "problems": "problems.jsonl", "samples": 1,
      "max_new_tokens": 160, "plain_prompt": "Q: {problem}\nA:", "relations": "pairs.json",

@@ -139,7 +139,8 @@ class Coder(ABC):
     def coder(self) -> Measurement:
         """The crosscoder's own measurement."""
         kind = self.device.split(":")[0]
-        return crosscoder_jobs.plan(self.asked, self.settings, kind, self.chosen.batch_size)
+        given = (self.asked, self.settings, self.chosen.contexts)
+        return crosscoder_jobs.plan(*given, kind, self.chosen.batch_size)
 
     @property
     def shards(self) -> Path:
@@ -214,7 +215,8 @@ class Coder(ABC):
     def _describe(self, activations: Activations) -> list[Record]:
         made = self.crosscoder()
         n_trained = self.settings.n_steps * self.settings.batch_size
-        found = latent_report.report(made, activations, self.pair()[1], n_trained)
+        given = (self.pair()[1], n_trained, self.chosen.contexts)
+        found = latent_report.report(made, activations, *given)
         return [found.summary, *found.latents, *found.contexts, *found.categories]
 
     def crosscoder(self) -> Crosscoder:

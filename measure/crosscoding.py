@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from measure import feature_ablation, text_sources
 from measure.crosscoder import Sparsity
 from measure.errors import BadInput
+from measure.latent_report import N_CONTEXTS
 from measure.models import check_dtype
 from measure.problems import PLAIN_PROMPT, ZOO_SET
 
@@ -15,8 +16,8 @@ Use = Literal["ablation", "steering", "parallelogram"]
 Part = Literal["crosscoder", Use]
 _LEAST = {
     "layer": 0, "tokens": 1, "epochs": 1, "max_length": 16, "latents": 2, "k": 1, "train_batch": 1,
-    "seed": 0, "ablation_pairs": 1, "control_draws": 1, "samples": 1, "max_new_tokens": 1,
-    "batch_size": 1,
+    "seed": 0, "contexts": 0, "ablation_pairs": 1, "control_draws": 1, "samples": 1,
+    "max_new_tokens": 1, "batch_size": 1,
 }  # fmt: skip
 
 
@@ -41,6 +42,7 @@ class Crosscoding:
     train_batch: int | None = None
     lr: float | None = None
     seed: int = 49
+    contexts: int = N_CONTEXTS  # kept of a latent; its category is told by 50
     skip: tuple[Part, ...] = ()  # without the crosscoder, word pairs alone
     ablation_pairs: int = feature_ablation.N_PAIRS  # contexts of a category
     control_draws: int = 2  # of ablation

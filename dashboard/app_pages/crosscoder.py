@@ -65,9 +65,8 @@ def main() -> None:
     for row in found.iter_rows(named=True):
         _answer(row)
     st.subheader("Training")
-    st.altair_chart(crosscoder_charts.curves(steps.filter(measurement_id=chosen)))
+    _training(steps.filter(measurement_id=chosen))
     if found.is_empty():
-        st.caption("It still trains: its latents are described when it is done.")
         return
     _latents(chosen)
     _uses(found.row(0, named=True))
@@ -101,6 +100,22 @@ def _choose(steps: pl.DataFrame) -> str:
     )
 
 
+def _training(steps: pl.DataFrame) -> None:
+    """The curves, two or three beside each other, and how far it is."""
+    figures = list(crosscoder_charts.FIGURES)
+    for row in (figures[:2], figures[2:]):
+        for place, figure in zip(st.columns(len(row)), row, strict=True):
+            with place:
+                live.draw(crosscoder_charts.curve(steps, figure))
+    last = steps.sort("step").row(-1, named=True)
+    if not last["is_complete"]:
+        st.caption(
+            f"It still trains, or was stopped: step {last['step'] + 1:,} of {last['n_steps']:,}. "
+            "Its latents are described when it is done; a command that was stopped goes on where "
+            "it was. Curves are of each step's own batch."
+        )
+
+
 def _answer(row: dict[str, Any]) -> None:
     gate = "may be read" if row["is_interpretable"] else "**are not interpretable**"
     st.markdown(
@@ -127,7 +142,7 @@ def _answer(row: dict[str, Any]) -> None:
 
 def _latents(chosen: str) -> None:
     st.subheader("Latents")
-    st.altair_chart(crosscoder_charts.histogram(mart("latent_histogram", measurement_id=chosen)))
+    live.draw(crosscoder_charts.histogram(mart("latent_histogram", measurement_id=chosen)))
     ends = mart("latent_end", measurement_id=chosen)
     if ends.height:
         st.caption(f"Words that the {ends['n_per_end'].max()} latents at either end of NRN fire on")
