@@ -23,7 +23,7 @@ def curve(steps: pl.DataFrame, figure: str) -> alt.Chart:
     drawn = steps.select("step", "n_tokens", value=figure).sort("step")
     most = float(drawn.select(pl.col("value").max()).item() or 0.0)
     return (
-        alt.Chart(drawn, height=130, width="container", title=alt.Title(FIGURES[figure]))
+        alt.Chart(drawn, height=190, width="container", title=alt.Title(FIGURES[figure]))
         .mark_line(point=drawn.height == 1)
         .encode(
             x=alt.X("n_tokens:Q", title="tokens read", axis=alt.Axis(tickCount=3, format="~s")),

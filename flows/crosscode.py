@@ -23,7 +23,7 @@ def crosscode(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) 
     models.check_device(device)
     with Lake.open() as lake:
         coder = Coder(lake, chosen, device)
-        cost = estimating.of_crosscoder(coder).text()
+        cost = _cost(coder)
         if dry_run:
             tell(cost)
             return 0
@@ -41,6 +41,14 @@ def crosscode(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) 
     for ref, reason in failures.items():
         note(f"failed: {ref}: {reason}")
     return 1 if failures else 0
+
+
+def _cost(coder: Coder) -> str:
+    """One line: what a run would do."""
+    if "crosscoder" in coder.chosen.skip:
+        n_words = sum(len(relation.words) for relation in coder.relations())
+        return f"to do, if none of it is there: {n_words:,} words read by both models"
+    return estimating.of_crosscoder(coder).text()
 
 
 def _run_flow(chosen: Crosscoding, device: str, *, as_json: bool) -> dict[str, str]:

@@ -275,7 +275,7 @@ class Coder(ABC):
             given = (problems.load(chosen.problems), self._sampling(), tuple(names))
             return crosscoder_jobs.plan_steering(self.coder, *given, max(chosen.batch_size, 64))
         return crosscoder_jobs.plan_geometry(
-            dict(self.coder.models), self.asked.layer, self._relations(), chosen.dtype,
+            dict(self.coder.models), self.asked.layer, self.relations(), chosen.dtype,
             self.coder.device_kind, chosen.batch_size,
         )  # fmt: skip
 
@@ -338,7 +338,7 @@ class Coder(ABC):
     def _compare(self, plan: Measurement) -> None:
         base, distilled = self.pair()
         sides: dict[Side, CausalLM] = {"base": base, "distilled": distilled}
-        by_name = {relation.name: relation for relation in self._relations()}
+        by_name = {relation.name: relation for relation in self.relations()}
         n_words = sum(len(relation.words) for relation in by_name.values())
         with self._bar(len(sides) * n_words, "compares", "word") as progress:
 
@@ -356,7 +356,8 @@ class Coder(ABC):
 
             self.keep(plan, make)
 
-    def _relations(self) -> list[parallelogram.Relation]:
+    def relations(self) -> list[parallelogram.Relation]:
+        """Those given, or ours: of the zoo's words, where the model is of the zoo."""
         if self.chosen.relations is not None:
             return parallelogram.read_relations(Path(self.chosen.relations))
         is_zoo = sources.find(self.chosen.distilled).kind == "zoo"
