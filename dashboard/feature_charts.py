@@ -163,6 +163,7 @@ def nrn_by_size(rows: pl.DataFrame) -> alt.LayerChart:
         base.transform_filter("!datum.is_interpretable")
         .mark_point(filled=False, size=70)
         .encode(x, y, colour, tooltip=tip),
+        base.mark_text(align="left", dx=9, color=GREY).encode(x, y, text="distilled:N"),
     )
     title = alt.Title("How much is the distilled model's", subtitle=f"n = {rows.height} pairs")
     return cast(alt.LayerChart, alt.layer(*layers)).properties(

@@ -54,7 +54,7 @@ def ablation(row: dict[str, Any]) -> None:
     """What is lost of the words when latents go, beside random ones."""
     found = _used("ablated_feature", row)
     if found.is_empty():
-        st.markdown("No latent of this crosscoder has been taken out yet; closed gates forbid it.")
+        st.markdown(_nothing(row, "taken out"))
         return
     category = _one("Words", found["category"].unique().sort().to_list(), "words")
     order = _one("Filter", list(_ORDERS), "filter", _ORDERS)
@@ -76,7 +76,7 @@ def steering(row: dict[str, Any]) -> None:
     """What the distilled model writes while a latent is added, before and after."""
     found = _used("steered_direction", row)
     if found.is_empty():
-        st.markdown("No latent of this crosscoder has been added; it takes one with a category.")
+        st.markdown(_nothing(row, "added") + " It takes one that fires on words of a category.")
         return
     category = _one("Latent of", found["category"].unique().sort().to_list(), "steered")
     outcome = _one("Outcome", list(feature_charts.OUTCOMES), "outcome", feature_charts.OUTCOMES)
@@ -138,6 +138,11 @@ def geometry(row: dict[str, Any]) -> None:
     gains = _of_pair("word_geometry_gain", row).filter(n_axes=n_axes)
     tables.show(gains.sort("relation"), GEOMETRY)
     tables.download(found.drop("cdf", "null_cdf"), "word_geometry")
+
+
+def _nothing(row: dict[str, Any], done: str) -> str:
+    why = "" if row["is_interpretable"] else ": its gates are closed"
+    return f"No latent of this crosscoder has been {done}{why}."
 
 
 def pairs() -> None:

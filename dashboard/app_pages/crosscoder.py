@@ -163,21 +163,22 @@ def _latents(chosen: str) -> None:
         return
     for row in places.iter_rows(named=True):
         st.markdown(_marked(row))
+    st.caption("Marked: where it fires; orange: the token it is kept for. ⏎ is a line break.")
 
 
 def _marked(row: dict[str, Any]) -> str:
-    """A context with its tokens in bold where the latent fires, and its size in both models."""
+    """A context, marked where the latent fires, and the size of its own token in both models."""
     pieces = [
-        f"**`{_code(token)}`**" if i == row["token"] else
-        f"`{_code(token)}`" if value > 0 else escaped(token.replace("\n", " "))
+        f":orange-background[{_told(token)}]" if i == row["token"] else
+        f":gray-background[{_told(token)}]" if value > 0 else _told(token)
         for i, (token, value) in enumerate(zip(row["tokens"], row["activations"], strict=True))
     ]  # fmt: skip
     base, distilled = number(row["activation_base"]), number(row["activation_distilled"])
     return f"{''.join(pieces)} &emsp;:gray[base {base}, distilled {distilled}]"
 
 
-def _code(token: str) -> str:
-    return token.replace("`", "'").replace("\n", "⏎") or " "
+def _told(token: str) -> str:
+    return escaped(token.replace("\n", "⏎"))
 
 
 def _uses(row: dict[str, Any]) -> None:
