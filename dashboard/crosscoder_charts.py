@@ -66,7 +66,9 @@ def histogram(bins: pl.DataFrame) -> alt.Chart:
             ),
             x2="nrn_high",
             y=alt.Y("sum(value)", title="latents"),
-            color=alt.Color("kind", scale=colours, legend=alt.Legend(title=None, orient="top")),
+            color=alt.Color(
+                "kind", scale=colours, legend=alt.Legend(title=None, orient="top", columns=2)
+            ),
             tooltip=["kind", "nrn_low", "nrn_high", alt.Tooltip("value", title="latents")],
         )
     )
