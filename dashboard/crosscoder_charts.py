@@ -1,14 +1,14 @@
-"""The charts of crosscoders: training curves, the histogram of NRN."""
+"""The charts of crosscoders: curves of training, the histogram of NRN."""
 
 import altair as alt
 import polars as pl
 
 FIGURES = {
-    "fvu_base": "unexplained, base",
-    "fvu_distilled": "unexplained, distilled",
-    "dead_share": "dead latents",
-    "l0": "L0",
-    "loss": "loss",
+    "fvu_base": "Variance unexplained, base",
+    "fvu_distilled": "Variance unexplained, distilled",
+    "dead_share": "Dead latents, share",
+    "l0": "L0, latents on a token",
+    "loss": "Loss",
 }
 MOST_STEPS = 500  # drawn of each figure
 GENUINE, OTHERS, NOT_BORNE_OUT = "#0072B2", "#999999", "#D55E00"  # of Okabe & Ito
@@ -19,32 +19,39 @@ _KINDS = {
 }
 
 
-def curves(steps: pl.DataFrame) -> alt.Chart:
-    """A small chart a figure over the tokens read; rows of the mart `crosscoder_training`.
+def curve(steps: pl.DataFrame, figure: str) -> alt.Chart:
+    """One of `FIGURES` over the tokens read, from 0; rows of the mart `crosscoder_training`.
 
     Of many steps every second, third, ... is drawn, with the last.
     """
     every = -(-steps.height // MOST_STEPS)
     is_last = pl.int_range(pl.len()) == pl.len() - 1
-    told = steps.sort("step").filter((pl.int_range(pl.len()) % max(every, 1) == 0) | is_last)
-    drawn = told.unpivot(list(FIGURES), index=["step", "n_tokens"], variable_name="figure")
-    drawn = drawn.with_columns(pl.col("figure").replace_strict(FIGURES))
+    told = steps.select("step", "n_tokens", value=figure).sort("step")
+    most = float(told.select(pl.col("value").max()).item() or 0.0)
+    drawn = told.filter((pl.int_range(pl.len()) % max(every, 1) == 0) | is_last)
+    title = alt.Title(FIGURES[figure], subtitle=_thinned(every))
     return (
-        alt.Chart(drawn, width=220, height=110, title=_thinned(every))
-        .mark_line()
+        alt.Chart(drawn, height=190, width="container", title=title)
+        .mark_line(point=drawn.height == 1)
         .encode(
-            x=alt.X("n_tokens", title="tokens read", axis=alt.Axis(tickCount=3, format="~s")),
-            y=alt.Y("value", title=None, scale=alt.Scale(zero=False)),
-            tooltip=["figure", "step", alt.Tooltip("value", format=".3g")],
-            facet=alt.Facet("figure", columns=3, title=None, sort=list(FIGURES.values())),
+            x=alt.X("n_tokens:Q", title="tokens read", axis=alt.Axis(tickCount=3, format="~s")),
+            y=alt.Y(
+                "value:Q",
+                title=None,
+                scale=alt.Scale(domain=[0, 1.05 * most or 1]),
+                axis=alt.Axis(tickCount=3, format="~g"),
+            ),
+            tooltip=[
+                alt.Tooltip("step:Q"),
+                alt.Tooltip("n_tokens:Q", title="tokens read", format=","),
+                alt.Tooltip("value:Q", title=FIGURES[figure], format=".3~g"),
+            ],
         )
-        .resolve_scale(y="independent")
     )
 
 
-def _thinned(every: int) -> alt.Title:
-    said = f"one of each {every} steps is drawn; all are in the lake"
-    return alt.Title("", subtitle=said if every > 1 else "")
+def _thinned(every: int) -> str:
+    return f"one of each {every} steps is drawn; all are in the lake" if every > 1 else ""
 
 
 def histogram(bins: pl.DataFrame) -> alt.Chart:
@@ -60,7 +67,7 @@ def histogram(bins: pl.DataFrame) -> alt.Chart:
     )
     colours = alt.Scale(domain=list(_KINDS.values()), range=[OTHERS, GENUINE, NOT_BORNE_OUT])
     return (
-        alt.Chart(drawn, height=220)
+        alt.Chart(drawn, height=220, width="container")
         .mark_bar()
         .encode(
             x=alt.X(
@@ -71,7 +78,9 @@ def histogram(bins: pl.DataFrame) -> alt.Chart:
             ),
             x2="nrn_high",
             y=alt.Y("sum(value)", title="latents"),
-            color=alt.Color("kind", scale=colours, legend=alt.Legend(title=None, orient="top")),
+            color=alt.Color(
+                "kind", scale=colours, legend=alt.Legend(title=None, orient="top", columns=2)
+            ),
             tooltip=["kind", "nrn_low", "nrn_high", alt.Tooltip("value", title="latents")],
         )
     )

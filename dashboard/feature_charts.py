@@ -6,6 +6,7 @@ import altair as alt
 import polars as pl
 
 from dashboard.charts import GREY, said, tooltips
+from dashboard.charts import colour as family_colour
 from dashboard.component_charts import HARMS, HELPS
 from dashboard.words import percent, signed
 
@@ -132,6 +133,81 @@ def geometry(rows: pl.DataFrame) -> alt.LayerChart:
     )
 
 
+def nrn_by_size(rows: pl.DataFrame) -> alt.LayerChart:
+    """Mean NRN of each pair's live latents by parameters; rows of the mart `crosscoder`."""
+    drawn = rows.select(
+        "n_params", "base", "distilled", "family", "n_live", "is_interpretable", "measurement_id",
+        value="mean_nrn", low="ci_low_mean_nrn", high="ci_high_mean_nrn",
+    ).with_columns(value_said=said("value"), interval=_interval())  # fmt: skip
+    tip = tooltips(
+        N={
+            "distilled": "Distilled", "base": "Base", "value_said": "Mean NRN",
+            "interval": "95 % interval", "measurement_id": "Measurement",
+        },
+        Q={"n_params": "Parameters", "n_live": "Live latents, n"},
+    )  # fmt: skip
+    x = alt.X(
+        "n_params:Q", title="Parameters of the distilled model",
+        scale=alt.Scale(type="log", padding=24), axis=alt.Axis(format="~s", grid=False),
+    )  # fmt: skip
+    y = alt.Y("value:Q", title="Mean NRN: 0.5 shared", scale=alt.Scale(zero=False, padding=12))
+    colour = _family(drawn)
+    base = alt.Chart(drawn)
+    shared = alt.Chart(pl.DataFrame({"value": [0.5]})).mark_rule(strokeDash=_DASH, color=GREY)
+    layers = (
+        shared.encode(y),
+        base.mark_rule(strokeWidth=2).encode(x, alt.Y("low:Q"), alt.Y2("high:Q"), colour),
+        base.transform_filter("datum.is_interpretable")
+        .mark_point(filled=True, size=70, opacity=1)
+        .encode(x, y, colour, tooltip=tip),
+        base.transform_filter("!datum.is_interpretable")
+        .mark_point(filled=False, size=70)
+        .encode(x, y, colour, tooltip=tip),
+        base.mark_text(align="left", dx=9, color=GREY).encode(x, y, text="distilled:N"),
+    )
+    title = alt.Title("How much is the distilled model's", subtitle=f"n = {rows.height} pairs")
+    return cast(alt.LayerChart, alt.layer(*layers)).properties(
+        height=260, width="container", title=title
+    )
+
+
+def geometry_against_accuracy(rows: pl.DataFrame) -> alt.LayerChart:
+    """Geometry gained against accuracy gained, a point a pair; rows of the mart `geometry_gain`."""
+    ends = ("ci_low_d_area", "ci_high_d_area", "ci_low_d_accuracy", "ci_high_d_accuracy")
+    drawn = rows.select(
+        "base", "distilled", "family", "n_relations", "n_problems", "measurement_id", "d_area",
+        "d_accuracy", *ends,
+    )  # fmt: skip
+    drawn = drawn.with_columns(
+        area_said=said("d_area", signed), accuracy_said=said("d_accuracy", signed)
+    )
+    tip = tooltips(
+        N={
+            "distilled": "Distilled", "base": "Base", "area_said": "Area gained",
+            "accuracy_said": "Accuracy gained", "measurement_id": "Measurement",
+        },
+        Q={"n_relations": "Relations, n", "n_problems": "Problems, n"},
+    )  # fmt: skip
+    scale = alt.Scale(zero=False, padding=16)
+    x = alt.X("d_area:Q", title="Area gained under the curve of losses", scale=scale)
+    y = alt.Y("d_accuracy:Q", title="Right answers gained, share of problems", scale=scale)
+    colour = _family(drawn)
+    base = alt.Chart(drawn)
+    across = base.mark_rule().encode(
+        alt.X("ci_low_d_area:Q"), y, colour, x2=alt.X2("ci_high_d_area:Q")
+    )
+    along = base.mark_rule().encode(
+        x, alt.Y("ci_low_d_accuracy:Q"), colour, y2=alt.Y2("ci_high_d_accuracy:Q")
+    )
+    points = base.mark_point(filled=True, size=70, opacity=1).encode(x, y, colour, tooltip=tip)
+    title = alt.Title(
+        "Does structure come with right answers?", subtitle=f"n = {rows.height} pairs of models"
+    )
+    return cast(alt.LayerChart, alt.layer(across, along, points)).properties(
+        height=330, width="container", title=title
+    )
+
+
 def _lines(
     drawn: pl.DataFrame,
     by: str,
@@ -160,6 +236,12 @@ def _lines(
 def _colour(by: str, colours: dict[str, str]) -> alt.Color:
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
     return alt.Color(f"{by}:N", scale=scale, legend=alt.Legend(title=None, orient="top"))
+
+
+def _family(drawn: pl.DataFrame) -> alt.Color:
+    families = drawn["family"].drop_nulls().unique().sort().to_list()
+    scale = alt.Scale(domain=families, range=[family_colour(family) for family in families])
+    return alt.Color("family:N", scale=scale, legend=alt.Legend(title=None, orient="top"))
 
 
 def _if_there(rows: pl.DataFrame, column: str) -> pl.Expr:

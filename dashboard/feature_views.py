@@ -1,4 +1,4 @@
-"""The views of what latents do, each of one base and what was distilled from it."""
+"""The views of what latents do, each of a row of the mart `crosscoder`."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import feature_charts, live, tables
 from dashboard.data import mart
 from dashboard.tables import Heading
-from dashboard.words import escaped, number, percent, signed
+from dashboard.words import count, escaped, number, percent, signed
 
 ABLATION = {
     "top_percent": Heading("Latents, %", number, "Of the live ones, by how often they fire"),
@@ -50,11 +50,11 @@ GEOMETRY = {
 _ORDERS = {"firing-first": "firing first, then NRN", "nrn-first": "NRN first, then firing"}
 
 
-def ablation(base: str, distilled: str) -> None:
+def ablation(row: dict[str, Any]) -> None:
     """What is lost of the words when latents go, beside random ones."""
-    found = _newest("ablated_feature", base, distilled)
+    found = _used("ablated_feature", row)
     if found.is_empty():
-        st.markdown("No latent of this pair has been taken out yet; closed gates forbid it.")
+        st.markdown(_nothing(row, "taken out"))
         return
     category = _one("Words", found["category"].unique().sort().to_list(), "words")
     order = _one("Filter", list(_ORDERS), "filter", _ORDERS)
@@ -72,11 +72,11 @@ def ablation(base: str, distilled: str) -> None:
     tables.download(found, "ablated_feature")
 
 
-def steering(base: str, distilled: str) -> None:
+def steering(row: dict[str, Any]) -> None:
     """What the distilled model writes while a latent is added, before and after."""
-    found = _newest("steered_direction", base, distilled)
+    found = _used("steered_direction", row)
     if found.is_empty():
-        st.markdown("No latent of this pair has been added yet; it takes one with a category.")
+        st.markdown(_nothing(row, "added") + " It takes one that fires on words of a category.")
         return
     category = _one("Latent of", found["category"].unique().sort().to_list(), "steered")
     outcome = _one("Outcome", list(feature_charts.OUTCOMES), "outcome", feature_charts.OUTCOMES)
@@ -86,7 +86,7 @@ def steering(base: str, distilled: str) -> None:
         "Grey: a random direction of the same length, the floor: what any push of that size does. "
         "Bands: 95 % over problems."
     )
-    _reader(rows, _newest("steered_text", base, distilled).filter(category=category))
+    _reader(rows, _used("steered_text", row).filter(category=category))
     st.subheader("The numbers")
     tables.show(rows, STEERING)
     tables.download(found, "steered_direction")
@@ -117,9 +117,9 @@ def _reader(rows: pl.DataFrame, texts: pl.DataFrame) -> None:
                 )
 
 
-def geometry(base: str, distilled: str) -> None:
+def geometry(row: dict[str, Any]) -> None:
     """How near the same relation is to the same step in both models."""
-    found = _newest("word_geometry", base, distilled)
+    found = _of_pair("word_geometry", row)
     if found.is_empty():
         st.markdown("The word pairs of this pair of models have not been compared yet.")
         return
@@ -135,13 +135,63 @@ def geometry(base: str, distilled: str) -> None:
         "same words paired at random, the floor; on two axes it lies high for any words."
     )
     st.subheader("Distilled minus base")
-    gains = _newest("word_geometry_gain", base, distilled).filter(n_axes=n_axes)
+    gains = _of_pair("word_geometry_gain", row).filter(n_axes=n_axes)
     tables.show(gains.sort("relation"), GEOMETRY)
     tables.download(found.drop("cdf", "null_cdf"), "word_geometry")
 
 
-def _newest(name: str, base: str, distilled: str) -> pl.DataFrame:
-    return mart(name, base=base, distilled=distilled, is_newest=True)
+def _nothing(row: dict[str, Any], done: str) -> str:
+    why = "" if row["is_interpretable"] else ": its gates are closed"
+    return f"No latent of this crosscoder has been {done}{why}."
+
+
+def pairs() -> None:
+    """What many pairs say together: NRN by size, and geometry against accuracy."""
+    trained = mart("crosscoder", is_newest=True).filter(
+        pl.col("mean_nrn").is_not_null(), pl.col("n_params").is_not_null()
+    )
+    if trained.height:
+        live.draw(feature_charts.nrn_by_size(trained))
+        st.caption(
+            "The newest crosscoder of each pair; bands: 95 % over its live latents. Hollow: gates "
+            "closed, not interpretable."
+        )
+    gains = mart("geometry_gain")
+    if gains.is_empty():
+        st.caption(
+            "Geometry against accuracy: no pair has both its word pairs compared and rollouts of "
+            "both models on the same problems. `cicatrix crosscode --skip crosscoder` compares "
+            "word pairs alone, `cicatrix trace` samples rollouts."
+        )
+        return
+    for said in mart("geometry_verdict").sort("n_pairs", descending=True).iter_rows(named=True):
+        of = f"{count(said['n_pairs'], 'pair')} over {count(said['n_bases'], 'base')}"
+        if said["correlation"] is None:
+            why = f"{of}, 10 pairs are needed"
+        else:
+            ends = [signed(said[f"ci_{end}_correlation"]) for end in ("low", "high")]
+            why = f"{of}, correlation {signed(said['correlation'])}, {' to '.join(ends)}"
+        st.markdown(
+            f"Geometry and accuracy on {escaped(said['problem_set'])}: **{said['answer']}** "
+            f"({why})."
+        )
+        alike = ("words_sha256", "problem_set_sha256", "sampling")
+        rows = gains.filter(*(pl.col(name) == said[name] for name in alike))
+        live.draw(feature_charts.geometry_against_accuracy(rows))
+    st.caption(
+        "A point a base and what was made of it: the mean gain in area over relations, on 20 axes, "
+        "and the gain in right answers. Lines: 95 % over relations, and over problems. Pairs of "
+        "one base are not independent."
+    )
+
+
+def _used(name: str, row: dict[str, Any]) -> pl.DataFrame:
+    """What its latents do."""
+    return mart(name, crosscoder_id=row["measurement_id"], is_newest=True)
+
+
+def _of_pair(name: str, row: dict[str, Any]) -> pl.DataFrame:
+    return mart(name, base=row["base"], distilled=row["distilled"], is_newest=True)
 
 
 def _one(label: str, options: list[Any], key: str, names: dict[str, str] | None = None) -> Any:

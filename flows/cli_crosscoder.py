@@ -30,9 +30,7 @@ def add_crosscode(commands: "Commands") -> None:
         "--layer", type=int, metavar="N", help="the block, from 0, after which the stream is read "
         "(default: half depth)"
     )  # fmt: skip
-    crosscode.add_argument(
-        "--tokens", type=int, metavar="N", dest="n_tokens", help="harvested of both models"
-    )
+    crosscode.add_argument("--tokens", type=int, metavar="N", help="harvested of both models")
     crosscode.add_argument("--epochs", type=int, metavar="N", help="times that they are read")
     crosscode.add_argument(
         "--max-length", type=int, default=512, metavar="N", help="tokens of a window"
@@ -43,27 +41,35 @@ def add_crosscode(commands: "Commands") -> None:
         default="batchtopk",
         help="batchtopk (default), or l1, which makes more false distilled-only latents",
     )
-    crosscode.add_argument("--latents", type=int, metavar="N", dest="n_latents")
+    crosscode.add_argument("--latents", type=int, metavar="N")
     crosscode.add_argument("--k", type=int, metavar="N", help="latents kept on a token")
     crosscode.add_argument("--train-batch", type=int, metavar="N", help="tokens of a step")
     crosscode.add_argument("--lr", type=float, metavar="X")
     crosscode.add_argument("--seed", type=int, default=49, metavar="N")
     crosscode.add_argument(
+        "--contexts", type=int, default=20, metavar="N", help="kept of each latent, most active "
+        "first; its category is told by 50"
+    )  # fmt: skip
+    crosscode.add_argument(
         "--skip",
         nargs="+",
-        choices=("ablation", "steering", "parallelogram"),
+        choices=("crosscoder", "ablation", "steering", "parallelogram"),
         default=[],
-        help="what is not to be done with the latents",
+        help="what is not to be done; without the crosscoder only word pairs are compared",
     )
     crosscode.add_argument(
-        "--control-draws", type=int, default=2, metavar="N", dest="n_draws",
+        "--ablation-pairs", type=int, default=100, metavar="N",
+        help="words of each category whose logits are asked without the latents",
+    )  # fmt: skip
+    crosscode.add_argument(
+        "--control-draws", type=int, default=2, metavar="N",
         help="random sets of latents beside each that is taken out",
     )  # fmt: skip
     crosscode.add_argument(
         "--problems", default="zoo40", metavar="FILE",
         help=".jsonl of `problem` and `answer` that is steered on (default: zoo40)",
     )  # fmt: skip
-    crosscode.add_argument("--samples", type=int, default=1, metavar="K", dest="n_samples")
+    crosscode.add_argument("--samples", type=int, default=1, metavar="K")
     crosscode.add_argument("--max-new-tokens", type=int, default=160, metavar="N")
     crosscode.add_argument(
         "--plain-prompt",

@@ -7,10 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flows import command, estimating
-from flows.choice import validated
-from flows.crosscode_run import Coder, Crosscoding
+from flows.crosscode_run import Coder
 from flows.report import console, note, number, say, with_interval, write_json
 from measure import models
+from measure.crosscoding import Crosscoding, parse
 from warehouse import read
 from warehouse.lake import Lake
 
@@ -18,13 +18,12 @@ from warehouse.lake import Lake
 def crosscode(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) -> int:
     """Measure what is missing, then say what the crosscoder found; 1 if something failed."""
     tell = note if as_json else say
-    chosen = validated(Crosscoding, options)
+    chosen = parse(options)
     device = chosen.device or models.pick_device()
     models.check_device(device)
     with Lake.open() as lake:
         coder = Coder(lake, chosen, device)
-        measurement_id = coder.coder.measurement_id
-        cost = estimating.of_crosscoder(coder).text()
+        cost = _cost(coder)
         if dry_run:
             tell(cost)
             return 0
@@ -36,12 +35,20 @@ def crosscode(options: dict[str, Any], *, as_json: bool, dry_run: bool = False) 
         tell(cost)
         failures = _run_flow(chosen, device, as_json=as_json)
     if chosen.distilled not in failures:
-        _show(_found(measurement_id), as_json=as_json)
-        if not complete:
+        _show(_found(coder), as_json=as_json)
+        if coder.shards.is_dir() and not complete:
             tell(f"activations are in {coder.shards}; they may be removed")
     for ref, reason in failures.items():
         note(f"failed: {ref}: {reason}")
     return 1 if failures else 0
+
+
+def _cost(coder: Coder) -> str:
+    """One line: what a run would do."""
+    if "crosscoder" in coder.chosen.skip:
+        n_words = sum(len(relation.words) for relation in coder.relations())
+        return f"to do, if none of it is there: {n_words:,} words read by both models"
+    return estimating.of_crosscoder(coder).text()
 
 
 def _run_flow(chosen: Crosscoding, device: str, *, as_json: bool) -> dict[str, str]:
@@ -55,18 +62,18 @@ def _run_flow(chosen: Crosscoding, device: str, *, as_json: bool) -> dict[str, s
     return command.run_flow(run, device, note if as_json else say)
 
 
-def _found(measurement_id: str) -> dict[str, pl.DataFrame]:
+def _found(coder: Coder) -> dict[str, pl.DataFrame]:
     """The marts' rows of a crosscoder and of what its latents do."""
-    own = read.mart("crosscoder", measurement_id=measurement_id)
-    pair = {} if own.is_empty() else own.select("base", "distilled").to_dicts()[0]
-    newest: dict[str, Any] = {**pair, "is_newest": True}
+    measurement_id = coder.coder.measurement_id
+    used: dict[str, Any] = {"crosscoder_id": measurement_id, "is_newest": True}
+    words = coder.plan_of("parallelogram").measurement_id
     return {
-        "crosscoder": own,
+        "crosscoder": read.mart("crosscoder", measurement_id=measurement_id),
         "ends": read.mart("latent_end", measurement_id=measurement_id),
         "controls": read.mart("latent_control", measurement_id=measurement_id),
-        "ablation": read.mart("ablated_feature", **newest),
-        "steering": read.mart("steered_direction", **newest),
-        "geometry": read.mart("word_geometry_gain", **newest),
+        "ablation": read.mart("ablated_feature", **used),
+        "steering": read.mart("steered_direction", **used),
+        "geometry": read.mart("word_geometry_gain", measurement_id=words),
     }
 
 

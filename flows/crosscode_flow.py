@@ -2,9 +2,10 @@
 
 from prefect import flow, task
 
-from flows.crosscode_run import Coder, Crosscoding, Use
+from flows.crosscode_run import Coder
 from flows.measuring import ON_DEVICE, SomeFailed, ensure_slot, failure_of, held
 from measure import models
+from measure.crosscoding import Crosscoding, Use
 from warehouse.lake import Lake
 
 

@@ -2,9 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NoReturn, TypeVar
-
-from tqdm import tqdm
+from typing import TypeVar
 
 from measure import distances, functional, run, winner_gap
 from measure.errors import BadInput, OutOfMemory
@@ -216,8 +214,3 @@ def measure_by_unit(
         raise
     lake.end_attempt(attempt, "done")
     return len(pending)
-
-
-def advance(bar: "tqdm[NoReturn]", n: int) -> None:
-    """Move a bar on, not past its end: a restart at half the batch does texts again."""
-    bar.update(min(n, bar.total - bar.n))

@@ -9,6 +9,7 @@ from flows import ledger
 from flows.targets import organism
 from measure import models, run, sources
 from measure.models import CausalLM
+from measure.prompts import advance
 from measure.records import Rollout
 from measure.request import Measurement
 from warehouse.lake import Lake
@@ -95,6 +96,6 @@ class Runner:
                     job,
                     ref=ref,
                     device=self.device,
-                    progress=lambda n: ledger.advance(bar, n),
+                    progress=lambda n: advance(bar, n),
                 )
                 self.n_new_units += len(job.measurement.units) - done

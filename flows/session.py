@@ -10,6 +10,7 @@ from flows.targets import Target, bases_read_by, in_order, organism
 from measure import lineage, models, run, sources, stiffness
 from measure.errors import BadInput
 from measure.models import CausalLM
+from measure.prompts import advance
 from measure.records import Mode
 from measure.request import Measurement
 from measure.sources import Source
@@ -208,7 +209,7 @@ class Session:
                         job,
                         ref=ref,
                         device=self.device,
-                        progress=lambda n: ledger.advance(bar, n),
+                        progress=lambda n: advance(bar, n),
                     )
                     self.n_new_units += len(job.measurement.units) - before
 

@@ -16,6 +16,19 @@ or whose sentences to trace, with the options of `cicatrix trace`:
      "plain_prompt": "Q: {problem}\nA:", "alpha": 0.1, "beta": 0.1, "length_rule": "student",
      "dtype": "float32", "device": "cpu", "batch_size": 64}                  optional
 
+or over which pair to train a crosscoder, with the options of `cicatrix crosscode`:
+
+    {"base": "...", "distilled": "...",
+     "text": "texts.jsonl", "layer": 13, "tokens": 100000000, "epochs": 1,   optional, as are
+     "max_length": 512, "sparsity": "batchtopk", "latents": 32768, "k": 100,      all that follow
+     "train_batch": 2048, "lr": 1e-4, "seed": 49, "contexts": 20,
+     "skip": ["crosscoder", "ablation", "steering", "parallelogram"],
+     "ablation_pairs": 100, "control_draws": 2, "problems": "problems.jsonl", "samples": 1,
+     "max_new_tokens": 160, "plain_prompt": "Q: {problem}\nA:", "relations": "pairs.json",
+     "dtype": "bfloat16", "device": "cuda:0", "batch_size": 32}
+
+Its activations and checkpoints go to the folder `crosscoder` of where it runs.
+
 Out come JSON lines, see `measure/journal.py`. A file given by `--out` is taken up again where it
 broke off. `cicatrix take FILE` appends it to a lake, once, and computes there what runs no model.
 """
@@ -32,6 +45,8 @@ from typing import Any, get_args
 from tqdm import tqdm
 
 from measure import (
+    crosscodes,
+    crosscoding,
     functional,
     lineage,
     models,
@@ -82,6 +97,8 @@ def _planned(request: dict[str, Any]) -> Callable[[Journal], dict[str, str]]:
     Raises:
         BadInput: the request asks for what cannot be.
     """
+    if crosscodes.is_crosscode(request):
+        return partial(crosscodes.measure, crosscodes.parse(request))
     if traces.is_trace(request):
         return partial(traces.measure, traces.parse(request))
     return partial(_measure_all, request, _settings(request))
@@ -94,13 +111,19 @@ def _read_request(name: str) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise BadInput(f"request {name!r} is no readable JSON ({error})") from error
     if not isinstance(request, dict) or not (
-        isinstance(request.get("models"), list) or traces.is_trace(request)
+        isinstance(request.get("models"), list)
+        or traces.is_trace(request)
+        or crosscodes.is_crosscode(request)
     ):
         raise BadInput(
             f'request {name!r} lists no models: give {{"models": ["folder"]}}, or "teachers", '
-            '"student" and "distilled"'
+            '"student" and "distilled", or "base" and "distilled"'
         )
-    known = traces.KEYS if traces.is_trace(request) else KEYS
+    known = KEYS
+    if crosscodes.is_crosscode(request):
+        known = crosscoding.KEYS
+    elif traces.is_trace(request):
+        known = traces.KEYS
     if unknown := sorted(set(request) - known):
         raise BadInput(
             f"request {name!r} has an unknown key {unknown[0]!r}: give {', '.join(sorted(known))}"

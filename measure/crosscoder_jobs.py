@@ -30,7 +30,9 @@ N_TOLD = 200  # steps whose figures are kept
 DESCRIBE = "latents"
 
 
-def plan(asked: Asked, settings: Settings, device_kind: str, batch_size: int) -> Measurement:
+def plan(
+    asked: Asked, settings: Settings, n_contexts: int, device_kind: str, batch_size: int
+) -> Measurement:
     """A crosscoder over a base and its distilled derivative."""
     harvested = {name: getattr(asked, name) for name in ("layer", "n_tokens", "max_length")}
     return Measurement(
@@ -42,7 +44,7 @@ def plan(asked: Asked, settings: Settings, device_kind: str, batch_size: int) ->
         seeds=(settings.seed,),
         dtype=asked.dtype,
         device_kind=device_kind,
-        options={**harvested, "settings": asdict(settings)},
+        options={**harvested, "settings": asdict(settings), "n_contexts": n_contexts},
         units=(*stretches(settings.n_steps), DESCRIBE),
         batch_size=batch_size,
     )

@@ -1,14 +1,16 @@
 """The JSON lines of `python -m measure`: what was measured so far, and what comes to it.
 
 `model`, `comparison`, `measurement`, a `unit` with its records by table, `discard` for units that
-ran out of memory, `trace` for what several models' rollouts and scores belong to, and `failure` for
-a model that could not be measured. A line is whole or not there.
+ran out of memory or lost their checkpoint, `trace` for what several models' rollouts and scores
+belong to, and `failure` for a model that could not be measured. A line is whole or not there.
 """
 
 import json
 import socket
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import IO, Any
 
@@ -73,21 +75,26 @@ class Journal:
         """Whether all its units are written."""
         return len(self._units.get(measurement.measurement_id, {})) == len(measurement.units)
 
+    def units_done(self, measurement_id: str) -> AbstractSet[str]:
+        """Its units that are written."""
+        return self._units.get(measurement_id, {}).keys()
+
     def rollouts(self, measurement_id: str) -> list[Rollout]:
         """The rollouts of a complete measurement, by problem and sample."""
-        found = [Rollout(**row) for row in self._records(measurement_id, "rollout")]
+        found = [Rollout(**row) for row in self.records("rollout", measurement_id)]
         return sorted(found, key=lambda rollout: (rollout.problem_id, rollout.sample))
 
     def scores(self, measurement_id: str) -> list[SentenceScore]:
         """The scores of a complete measurement."""
-        return [SentenceScore(**row) for row in self._records(measurement_id, "sentence_score")]
+        return [SentenceScore(**row) for row in self.records("sentence_score", measurement_id)]
 
     def texts(self, job: run.Job) -> dict[str, str]:
         """The continuations that a complete `template` job scored, by prompt id."""
-        found = self._records(job.measurement.measurement_id, "prompt_template")
+        found = self.records("prompt_template", job.measurement.measurement_id)
         return {record["prompt_id"]: record["text"] for record in found}
 
-    def _records(self, measurement_id: str, table: str) -> list[dict[str, Any]]:
+    def records(self, table: str, measurement_id: str) -> list[dict[str, Any]]:
+        """The rows of a complete measurement in a table."""
         units = self._units[measurement_id].values()
         return [row for records in units for row in records.get(table, [])]
 
@@ -107,10 +114,24 @@ class Journal:
                 if job.measurement.batch_size == 1:
                     raise
                 job = job.halved(error)
-                half = job.measurement.batch_size
-                self.write(
-                    {"line": "discard", "measurement_id": measurement_id, "batch_size": half}
-                )
+                self.discard(job.measurement)
+
+    def measure_by_unit(
+        self, measurement: Measurement, make: Callable[[str], Sequence[Record]], device: str
+    ) -> None:
+        """Write each unit that is not there as `make` gives it."""
+        self._begin(measurement, device)
+        for unit in measurement.units:
+            if unit not in self.units_done(measurement.measurement_id):
+                began = time.perf_counter()
+                records = make(unit)
+                result = run.UnitResult(unit, records, time.perf_counter() - began)
+                self._write_unit(measurement, result)
+
+    def discard(self, measurement: Measurement) -> None:
+        """Say that the units of a measurement so far are none: it starts again, in its batches."""
+        named = {"measurement_id": measurement.measurement_id}
+        self.write({"line": "discard", **named, "batch_size": measurement.batch_size})
 
     def measure_at_once(
         self, measurement: Measurement, make: Callable[[], Sequence[Record]]

@@ -82,6 +82,7 @@ def report(
     activations: Activations,
     model: CausalLM | None,
     n_trained: int,
+    n_contexts: int = N_CONTEXTS,
 ) -> Report:
     """Describe a trained crosscoder; `model` is whose tokenizer tells contexts, None tells none."""
     held_out = latents.statistics(crosscoder, map(activations.read, activations.held_out))
@@ -101,7 +102,7 @@ def report(
         for latent in own.annotated():
             found = list(places.contexts(crosscoder, latent, top.of(latent), pieces))
             labels[latent] = categories.annotate([one.touched() for one in found])
-            contexts += [one.record(rank) for rank, one in enumerate(found[:N_CONTEXTS])]
+            contexts += [one.record(rank) for rank, one in enumerate(found[:n_contexts])]
     is_open, reasons = gates(held_out.fvu, held_out.l0, statistics.dead_share, crosscoder.d_model)
     scales = crosscoder.scales.tolist()
     summary = CrosscoderSummary(

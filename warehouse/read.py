@@ -124,6 +124,7 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
     "ablated_feature": ("feature_ablation",),
     **dict.fromkeys(("steered_direction", "steered_text"), ("steering",)),
     **dict.fromkeys(("word_geometry", "word_geometry_gain"), ("parallelogram",)),
+    **dict.fromkeys(("geometry_gain", "geometry_verdict"), ("parallelogram", "rollout")),
     "published": (),  # changes with the code alone
 }
 _SHOW_VERDICTS = ("triangle", "triangle_verdict", "cross_layer", "claim")

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import controls, crosscoder_charts, feature_views, live, tables
 from dashboard.data import mart
 from dashboard.tables import Heading
-from dashboard.words import count, escaped, instant, number, span
+from dashboard.words import count, escaped, instant, number, signed, span
 
 LATENTS = {
     "latent": Heading("Latent"),
@@ -64,12 +64,13 @@ def main() -> None:
     for row in found.iter_rows(named=True):
         _answer(row)
     st.subheader("Training")
-    live.draw(crosscoder_charts.curves(steps.filter(measurement_id=chosen)))
+    _training(steps.filter(measurement_id=chosen))
     if found.is_empty():
-        st.caption("It still trains: its latents are described when it is done.")
         return
     _latents(chosen)
     _uses(found.row(0, named=True))
+    st.subheader("Over all pairs")
+    feature_views.pairs()
     live.copy_link()
     controls.explain(__file__)
 
@@ -97,6 +98,22 @@ def _choose(steps: pl.DataFrame) -> str:
     )
 
 
+def _training(steps: pl.DataFrame) -> None:
+    """The curves, two or three beside each other, and how far it is."""
+    figures = list(crosscoder_charts.FIGURES)
+    for row in (figures[:2], figures[2:]):
+        for place, figure in zip(st.columns(len(row)), row, strict=True):
+            with place:
+                live.draw(crosscoder_charts.curve(steps, figure))
+    last = steps.sort("step").row(-1, named=True)
+    if not last["is_complete"]:
+        st.caption(
+            f"It still trains, or was stopped: step {last['step'] + 1:,} of {last['n_steps']:,}. "
+            "Its latents are described when it is done; a command that was stopped goes on where "
+            "it was. Curves are of each step's own batch."
+        )
+
+
 def _answer(row: dict[str, Any]) -> None:
     gate = "may be read" if row["is_interpretable"] else "**are not interpretable**"
     st.markdown(
@@ -116,8 +133,8 @@ def _answer(row: dict[str, Any]) -> None:
                 f"Latents of reasoning words, against {escaped(other['control'])}: "
                 f"**{other['answer']}** ({other['n_category']} of {other['n']} against "
                 f"{other['n_category_control']} of {other['n_control']}; difference "
-                f"{number(other['difference'])}, "
-                f"{span(other['ci_low_difference'], other['ci_high_difference'])})."
+                f"{signed(other['difference'])}, {signed(other['ci_low_difference'])} to "
+                f"{signed(other['ci_high_difference'])})."
             )
 
 
@@ -144,21 +161,22 @@ def _latents(chosen: str) -> None:
         return
     for row in places.iter_rows(named=True):
         st.markdown(_marked(row))
+    st.caption("Marked: where it fires; orange: the token it is kept for. ⏎ is a line break.")
 
 
 def _marked(row: dict[str, Any]) -> str:
-    """A context with its tokens in bold where the latent fires, and its size in both models."""
+    """A context, marked where the latent fires, and the size of its own token in both models."""
     pieces = [
-        f"**`{_code(token)}`**" if i == row["token"] else
-        f"`{_code(token)}`" if value > 0 else escaped(token.replace("\n", " "))
+        f":orange-background[{_told(token)}]" if i == row["token"] else
+        f":gray-background[{_told(token)}]" if value > 0 else _told(token)
         for i, (token, value) in enumerate(zip(row["tokens"], row["activations"], strict=True))
     ]  # fmt: skip
     base, distilled = number(row["activation_base"]), number(row["activation_distilled"])
     return f"{''.join(pieces)} &emsp;:gray[base {base}, distilled {distilled}]"
 
 
-def _code(token: str) -> str:
-    return token.replace("`", "'").replace("\n", "⏎") or " "
+def _told(token: str) -> str:
+    return escaped(token.replace("\n", "⏎"))
 
 
 def _uses(row: dict[str, Any]) -> None:
@@ -166,7 +184,7 @@ def _uses(row: dict[str, Any]) -> None:
     use = st.segmented_control(
         "Latents", list(USES), default="Taken out", required=True, key="use", bind="query-params"
     )
-    USES[use](row["base"], row["distilled"])
+    USES[use](row)
 
 
 main()

@@ -9,12 +9,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
 
 from measure.errors import BadInput
 from measure.request import sha256_of
 
 HERE = Path(__file__).parent
 Progress = Callable[[int], None]  # told how many more prompts went through a model
+
+
+def advance(bar: "tqdm[NoReturn]", n: int) -> None:
+    """Move a bar on, not past its end: a restart at half the batch does texts again."""
+    bar.update(min(n, bar.total - bar.n))
 
 
 @dataclass(frozen=True, slots=True)

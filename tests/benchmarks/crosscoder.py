@@ -3,7 +3,8 @@
 Harvest: ours reads both models up to the block, in batches by length, to shards on disk; the plain
 loop runs whole models with all hidden states, a text at a time, and keeps a list. Training: ours
 reads mapped shards through the shuffle buffer; the plain loop has one tensor and a permutation.
-Both train the same crosscoder. Then how training grows with width and dictionary.
+Both train the same crosscoder. Then how harvesting grows with the width of a four-block model
+(random weights, a byte a token), and training with width and dictionary.
 
     python -m tests.benchmarks.crosscoder --base zoo:llama-base --distilled zoo:llama-distilled
 """
@@ -25,6 +26,7 @@ from measure.crosscoder_training import Settings, Trainer
 from measure.harvest import Asked
 from measure.models import CausalLM
 from measure.text_sources import TextSource
+from tests.conftest import write_model
 
 
 def timed(what: str, n_tokens: int, run: Callable[[], object]) -> None:
@@ -67,6 +69,25 @@ def plain_train(trainer: Trainer, rows: Tensor, n_steps: int) -> None:
         trainer.train(rows[order[start : start + size]], is_told=False)
 
 
+def harvest_of_width(width: int, texts: list[str], n_tokens: int) -> None:
+    """Our harvest of a pair of random models."""
+    sizes = {"hidden_size": width, "intermediate_size": 3 * width, "num_hidden_layers": 4}
+    with tempfile.TemporaryDirectory() as folder:
+        base, distilled = (
+            models.load(
+                sources.find(str(write_model(Path(folder) / str(seed), seed=seed, **sizes))),
+                device="cpu",
+            )
+            for seed in (0, 1)
+        )
+        source = TextSource("made", "", lambda first: iter(texts[first:]))
+        asked = Asked(
+            base_id="0", distilled_id="1", text="made", text_sha256="", layer=1, n_tokens=n_tokens
+        )
+        timed(f"harvest, width {width}", n_tokens, lambda: harvest.harvest(
+            base, distilled, source, asked, Path(folder)))  # fmt: skip
+
+
 def settings_of(n_latents: int, k: int, n_steps: int) -> Settings:
     """A short run."""
     return Settings(n_latents=n_latents, n_steps=n_steps, k=k, batch_size=1024)
@@ -106,7 +127,9 @@ def main() -> None:
                 n_trained,
                 lambda run=run, t=trainer, r=source_rows: run(t, r, given.steps),  # type: ignore[misc]
             )
-    for width, n_latents in ((64, 2048), (128, 512), (128, 1024), (256, 2048)):
+    for width in (64, 128, 256):
+        harvest_of_width(width, texts, given.tokens)
+    for width, n_latents in ((64, 512), (64, 1024), (64, 2048), (128, 512), (256, 512)):
         trainer = Trainer(width, settings_of(n_latents, width // 8, 10), torch.ones(2))
         rows = torch.randn((8192, 2, width), generator=torch.Generator().manual_seed(0))
         plain_train(trainer, rows, 1)

@@ -45,5 +45,5 @@ def test_latents_and_their_contexts(home, page):
     text = said(app)
     assert "of 2 live latents, **1** are distilled-only by their norms alone, **0** by" in text
     assert "Its latents may be read: why; on 50 tokens" in text
-    assert "**` wait`**" in text  # latent 1 stands first: its NRN is the largest
+    assert ":orange-background[ wait]" in text  # latent 1 stands first: its NRN is the largest
     assert "base 4" in text and "distilled 76" in text  # 4 times the norms 1 and 19

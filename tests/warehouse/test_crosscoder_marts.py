@@ -156,6 +156,24 @@ def test_what_latents_do_is_told_of_their_pair(trained, location):
     assert broken == {}
 
 
+def test_latents_in_use_are_of_their_crosscoder(trained, location):
+    for name, crosscoder in (("a", "c"), ("a2", "c"), ("a3", "later")):
+        inputs = {"inputs": {"crosscoder": crosscoder}, "n": name}
+        tables = {"feature_ablation_verdict": [ablation_verdict()]}
+        add(trained, name, tables, method="feature_ablation", options=inputs)
+    # A later crosscoder over the pair hides nothing of this one, a later ablation of it does.
+    found = read.mart("ablated_feature", location, is_newest=True).sort("measurement_id")
+    assert found.select("measurement_id", "crosscoder_id").rows() == [("a2", "c"), ("a3", "later")]
+
+
+def test_a_control_is_of_the_same_settings_whatever_came_later(trained, location):
+    add(trained, "x", described(), distilled="x")
+    later = {**OPTIONS, "settings": {**OPTIONS["settings"], "seed": 50}}
+    add(trained, "c50", described(), options=later)
+    found = read.mart("latent_control", location, distilled="D", category="any")
+    assert found.select("measurement_id", "control_measurement_id").rows() == [("c", "x")]
+
+
 RANGE, USE, DEAD = "crosscoder_out_of_range", "feature_use_out_of_range", "dead_share_differs"
 
 

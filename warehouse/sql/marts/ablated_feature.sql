@@ -1,13 +1,15 @@
 -- One row per complete ablation, filter, share and category: whether the latents taken out carry the category in the distilled model.
 -- base: what the base is called
 -- distilled: what the model made of it is called
+-- crosscoder_id: measurement of the crosscoder that the latents are of
+-- is_newest: no later one of this crosscoder
 select
     pair.base,
     pair.distilled,
+    pair.crosscoder_id,
     verdict.* exclude (measurement_id),
-    feature_use.is_newest and pair.is_newest as is_newest,
+    pair.is_newest,
     verdict.measurement_id,
-    feature_use.measured_at
+    pair.measured_at
 from feature_ablation_verdict as verdict
-inner join stg_feature_use as feature_use using (measurement_id)
-inner join stg_crosscoder as pair on feature_use.crosscoder_id = pair.measurement_id
+inner join stg_crosscode as pair using (measurement_id)

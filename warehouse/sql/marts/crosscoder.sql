@@ -57,6 +57,6 @@ select
     pair.is_newest,
     pair.measurement_id,
     pair.measured_at
-from stg_crosscoder as pair
+from stg_crosscode as pair
 inner join crosscoder_summary using (measurement_id)
 left join counted using (measurement_id)

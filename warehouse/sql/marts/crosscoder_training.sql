@@ -20,4 +20,4 @@ inner join measurement_model as distilled_of
     on step.measurement_id = distilled_of.measurement_id and distilled_of.role = 'distilled'
 left join model as base on base_of.model_id = base.model_id
 left join model as distilled on distilled_of.model_id = distilled.model_id
-left join stg_crosscoder as pair on step.measurement_id = pair.measurement_id
+left join stg_crosscode as pair on step.measurement_id = pair.measurement_id

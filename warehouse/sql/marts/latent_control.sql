@@ -28,6 +28,15 @@ totals as (
     select measurement_id, count(category) as n from latent group by all
 ),
 
+newest as (  -- of crosscoders that were asked for in the same words
+    select * from stg_crosscode
+    where method = 'crosscoder'
+    qualify row_number() over (
+        partition by base_id, distilled_id, text_sha256, options
+        order by measured_at desc, measurement_id asc
+    ) = 1
+),
+
 names as (
     select
         unnest(
@@ -38,19 +47,17 @@ names as (
 counted as (
     select
         pair.*,
-        json_extract_string(measurement.options, '$') as options,
         crosscoder_summary.is_interpretable,
         names.category,
         totals.n,
         count(labelled.category) as n_category
-    from stg_crosscoder as pair
-    inner join measurement using (measurement_id)
+    from newest as pair
     inner join crosscoder_summary using (measurement_id)
     inner join totals using (measurement_id)
     cross join names
     left join labelled
         on pair.measurement_id = labelled.measurement_id and names.category = labelled.category
-    where pair.is_newest and totals.n > 0
+    where totals.n > 0
     group by all
 ),
 

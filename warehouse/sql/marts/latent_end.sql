@@ -12,5 +12,5 @@ select
     pair.is_newest,
     counted.measurement_id
 from latent_category as counted
-inner join stg_crosscoder as pair using (measurement_id)
+inner join stg_crosscode as pair using (measurement_id)
 inner join crosscoder_summary using (measurement_id)

@@ -10,5 +10,5 @@ select
     pair.is_newest,
     latent.measurement_id
 from latent
-inner join stg_crosscoder as pair using (measurement_id)
+inner join stg_crosscode as pair using (measurement_id)
 inner join crosscoder_summary using (measurement_id)

@@ -17,6 +17,6 @@ select
     pair.is_newest,
     pair.measurement_id
 from latent
-inner join stg_crosscoder as pair using (measurement_id)
+inner join stg_crosscode as pair using (measurement_id)
 where latent.nrn is not null
 group by all

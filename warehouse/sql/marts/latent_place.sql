@@ -7,5 +7,5 @@ select
     place.activation * latent.norm_distilled_l2 as activation_distilled,
     place.measurement_id
 from latent_context as place
-inner join stg_crosscoder as pair using (measurement_id)
+inner join stg_crosscode as pair using (measurement_id)
 inner join latent using (measurement_id, latent)

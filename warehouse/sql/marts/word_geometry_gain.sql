@@ -8,4 +8,4 @@ select
     pair.is_newest,
     gain.measurement_id
 from parallelogram_difference as gain
-inner join stg_geometry as pair using (measurement_id)
+inner join stg_crosscode as pair using (measurement_id)
