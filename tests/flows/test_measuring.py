@@ -16,7 +16,7 @@ def prefect_runs(tmp_path_factory):
         from flows import environment
         environment.prepare(quiet=True)
         import os, pathlib
-        from flows import measuring
+        from flows import measuring, slots
         from measure.errors import BadInput
         from prefect import flow
 
@@ -41,7 +41,7 @@ def prefect_runs(tmp_path_factory):
         serving.__enter__()
         missing = Failing()
         print("no-limit", one(missing), missing.n_calls)
-        measuring.ensure_slot("cpu")
+        slots.ensure("cpu")
         transient = Failing(ConnectionError("reset"), TimeoutError("slow"))
         print("transient", one(transient), transient.n_calls)
         wrong = Failing(BadInput("wrong"), BadInput("wrong"))
@@ -51,7 +51,7 @@ def prefect_runs(tmp_path_factory):
 
         from prefect.client.orchestration import get_client
         with get_client(sync_client=True) as client:
-            limit = client.read_global_concurrency_limit_by_name(measuring.slot_of("cpu"))
+            limit = client.read_global_concurrency_limit_by_name(slots.name_of("cpu"))
             print("slots", limit.limit, limit.active_slots)
         serving.__exit__(None, None, None)
         results = pathlib.Path(os.environ["PREFECT_HOME"], "storage")

@@ -21,7 +21,9 @@ def test_prefect_yaml_declares_what_up_serves(home):
         name = getattr(__import__(f"flows.{Path(module).stem}", fromlist=[function]), function).name
         declared.add((name, one["name"], *(s["cron"] for s in one.get("schedules", ()))))
     assert declared == served
-    assert {name for name, *_ in served} == {"measure", "scan", "measure-queue", "upkeep", "report"}
+    assert {name for name, *_ in served} == {
+        "measure", "scan", "measure-queue", "upkeep", "report", "reconcile",
+    }  # fmt: skip
 
 
 def test_the_kubernetes_example_is_whole():
