@@ -82,7 +82,10 @@ def owners() -> list[dict[str, Any]]:
 def forget(owner: dict[str, Any]) -> bool:
     """Take a dead owner off the record, if it is still theirs; its lease runs out by itself."""
     name = _variable_of(owner["slot"])
-    return Variable.get(name) == owner and Variable.unset(name)
+    if Variable.get(name) != owner:
+        return False
+    Variable.unset(name)
+    return True
 
 
 def _owner(device: str, task_run: UUID | None) -> dict[str, Any]:

@@ -115,3 +115,43 @@ def test_four_writers_at_once_two_of_them_the_same_measurement(kind, request, tm
     report = f"{kind}: append p50 {statistics.median(times):.3f} s, reads {len(seen)}"
     (tmp_path / "report").write_text(report)
     sys.stderr.write(report + "\n")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_two_workers_on_postgres_one_of_them_killed(postgres, tmp_path):
+    """On one measurement and on two; who is left never fails, and nothing is lost or doubled."""
+    rng = random.Random(1)
+    location = Location.from_env(postgres)
+    (tmp_path / "go").touch()
+    env = {**postgres, "WRITER_GO": str(tmp_path / "go")}
+    wanted: set[str] = set()
+    n_killed = 0
+    for number, names in enumerate([("s0", "s0"), ("a1", "b1"), ("s2", "s2"), ("s3", "s3")]):
+        writers = [start_writer(env, name, N_UNITS) for name in names]
+        heard = [writer.stdout.readline() for writer in writers if writer.stdout]
+        assert heard == ["open\n"] * 2
+        time.sleep(rng.uniform(0.1, 1.0))
+        killed, left = writers[number % 2], writers[1 - number % 2]
+        killed.send_signal(signal.SIGKILL)
+        said = [killed.communicate(timeout=60)[0], left.communicate(timeout=120)[0]]
+        n_killed += killed.returncode == -signal.SIGKILL
+        assert left.returncode == 0, left.stderr
+        again = start_writer(env, names[number % 2], N_UNITS)
+        said.append(again.communicate(timeout=120)[0])
+        assert again.returncode == 0
+        wanted |= set(names)
+        pairs = zip(
+            (names[number % 2], names[1 - number % 2], names[number % 2]), said, strict=True
+        )
+        done = [f"{name} {line.split()[0]}" for name, text in pairs
+                for line in text.splitlines() if line.startswith("prompts-")]  # fmt: skip
+        units = read.table("unit", location)
+        there = {f"{row['measurement_id']} {row['unit']}" for row in units.to_dicts()}
+        assert len(done) == len(set(done)), "a unit with two authors"
+        assert set(done) <= there, "a committed unit is lost"
+        assert units.height == len(there) == N_UNITS * len(wanted)
+        rows = read.table("prompt_template", location)
+        assert rows.height == len(wanted) * N_UNITS // 2 * (30 + N_ODD)
+    assert n_killed >= 3, "the writers were done before they were killed"
+    checks.require_good(location)
