@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import httpx
 import psutil
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
@@ -21,7 +22,7 @@ from flows.targets import Target, in_order
 from measure import models
 from warehouse.lake import Lake, home
 
-RETRIES_S = [2.0, 15.0]
+RETRIES_S = [2.0, 15.0, 60.0]  # a server that is started again takes up to a minute
 
 
 class SomeFailed(Exception):
@@ -35,7 +36,7 @@ class SomeFailed(Exception):
 def is_transient(_task: object, _run: object, state: State[object]) -> bool:
     """Whether a failure may pass by itself: a network or a lock, never a wrong input or number."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, ConnectionError | TimeoutError)
+    return isinstance(error, ConnectionError | TimeoutError | httpx.TransportError)
 
 
 ON_DEVICE: dict[str, Any] = {

@@ -16,6 +16,7 @@ def prefect_runs(tmp_path_factory):
         from flows import environment
         environment.prepare(quiet=True)
         import os, pathlib
+        import httpx
         from flows import measuring, slots
         from measure.errors import BadInput
         from prefect import flow
@@ -42,7 +43,8 @@ def prefect_runs(tmp_path_factory):
         missing = Failing()
         print("no-limit", one(missing), missing.n_calls)
         slots.ensure("cpu")
-        transient = Failing(ConnectionError("reset"), TimeoutError("slow"))
+        lost = httpx.ConnectError("the Prefect server is away")
+        transient = Failing(ConnectionError("reset"), TimeoutError("slow"), lost)
         print("transient", one(transient), transient.n_calls)
         wrong = Failing(BadInput("wrong"), BadInput("wrong"))
         print("wrong", one(wrong), wrong.n_calls)
@@ -75,7 +77,7 @@ def test_a_missing_limit_is_refused_and_not_taken_as_none(prefect_runs):
 
 
 def test_what_is_transient_is_tried_again(prefect_runs):
-    assert prefect_runs["transient"] == "Completed 3"
+    assert prefect_runs["transient"] == "Completed 4"
 
 
 def test_what_is_wrong_is_not(prefect_runs):

@@ -163,5 +163,5 @@ def test_the_nights_report_is_an_artifact(nightly):
     assert nightly["report"] == "COMPLETED"
     (text,) = {one["data"] for one in nightly["artifacts"] if one["key"] == "night"}
     assert text.startswith("# Night 1\n") and "1 new of 1 bases" in text
-    assert "1 measured, 0 failed" in text and DISTILLED in text
+    assert "1 measured" in text and DISTILLED in text
     assert "DeepSeek-R1" in text  # a claim, under its own head

@@ -7,13 +7,15 @@ import statistics
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from making import add_structural
 
 from warehouse import checks, read
 from warehouse.attach import connect
-from warehouse.lake import Location
+from warehouse.lake import Lake, Location
 from warehouse.relations import Views
 
 ROOT = Path(__file__).parents[2]
@@ -155,3 +157,52 @@ def test_two_workers_on_postgres_one_of_them_killed(postgres, tmp_path):
         assert rows.height == len(wanted) * N_UNITS // 2 * (30 + N_ODD)
     assert n_killed >= 3, "the writers were done before they were killed"
     checks.require_good(location)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_compaction_takes_nothing_from_a_running_writer(sqlite, tmp_path):
+    """Again and again, keeping no history at all, so that every loose file is one to delete."""
+    location = Location.from_env(sqlite)
+    (tmp_path / "go").touch()
+    writer = start_writer({**sqlite, "WRITER_GO": str(tmp_path / "go")}, "w", N_UNITS)
+    assert writer.stdout is not None and writer.stdout.readline() == "open\n"
+    n_compacted = 0
+    with Lake.open(location) as lake:
+        while writer.poll() is None:
+            lake.compact(keep=timedelta(0))
+            n_compacted += 1
+    assert writer.returncode == 0, writer.communicate()
+    assert n_compacted > 1
+    assert read.table("unit", location).height == N_UNITS
+    rows = read.table("prompt_template", location)
+    assert rows.height == rows["prompt_id"].n_unique() == N_UNITS // 2 * (30 + N_ODD)
+    checks.require_good(location)
+
+
+@pytest.mark.slow
+def test_history_and_loose_files_go_when_they_are_old_and_measurements_never(sqlite):
+    location = Location.from_env(sqlite)
+    with Lake.open(location) as lake:
+        for number in range(3):
+            add_structural(lake, f"m{number}", {0: [0.5] * 4})
+
+        def snapshots():
+            return lake.query("select count(*) as n from ducklake_snapshots('lake')")["n"].item()
+
+        before = snapshots()
+        folder = location.data_folder
+        assert folder is not None
+        young, old = folder / "main" / "young.parquet", folder / "main" / "old.parquet"
+        for file in (young, old):  # as a writer leaves one that was killed before its commit
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(b"PAR1")
+        week_ago = time.time() - 8 * 24 * 3600
+        os.utime(old, (week_ago, week_ago))
+        lake.compact()
+        assert snapshots() >= before  # a week of history stays
+        assert young.exists() and not old.exists()
+        lake.compact(keep=timedelta(0))
+        assert snapshots() <= 2 and not young.exists()
+    assert read.table("structural_tau", location).height == 12
+    assert read.mart("run", location)["state"].to_list() == ["complete"] * 3
