@@ -182,6 +182,7 @@ def test_files_that_stay_belong_to_the_moved_lake(location, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_sqlite_to_postgres_and_back(location, postgres, tmp_path):
     fill(location)
     before, snapshots = contents(location), history(location)
@@ -218,7 +219,7 @@ def test_sqlite_to_postgres_and_back(location, postgres, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_backups_while_a_writer_runs_are_whole_and_a_killed_one_is_none(tmp_path):
     env = {"CICATRIX_HOME": str(tmp_path / "home"), "WRITER_GO": str(tmp_path / "go")}
     location = Location.from_env(env)
