@@ -2,8 +2,9 @@
 
 from prefect import flow, task
 
+from flows import processes, slots
 from flows.circuit_run import CircuitChoice, CircuitRun
-from flows.measuring import ON_DEVICE, SomeFailed, ensure_slot, failure_of, held
+from flows.measuring import ON_DEVICE, SomeFailed, failure_of
 from measure import models
 from warehouse.lake import Lake
 
@@ -11,18 +12,18 @@ from warehouse.lake import Lake
 @task(**ON_DEVICE, task_run_name="components of {ref}")
 def ablate_components(run: CircuitRun, ref: str) -> None:
     """What one model is to be run for on the task and is not in the lake yet."""
-    with held(run.device):
+    with slots.held(run.device):
         run.ablate(ref)
 
 
 @task(**ON_DEVICE)
 def conclude(run: CircuitRun) -> None:
     """Effects, brittleness, alignment; attention patterns are taken once more for it."""
-    with held(run.device):
+    with slots.held(run.device):
         run.conclude()
 
 
-@flow(name="circuits", persist_result=False)
+@flow(name="circuits", persist_result=False, on_running=[processes.sign])
 def measure_circuits(choice: CircuitChoice) -> int:
     """Measure what is missing on every task; how many units were new.
 
@@ -30,7 +31,7 @@ def measure_circuits(choice: CircuitChoice) -> int:
         SomeFailed: with the reason by model; a student or control that failed leaves the others.
     """
     device = choice.device or models.pick_device()
-    ensure_slot(device)
+    slots.ensure(device)
     failures: dict[str, str] = {}
     n_new = 0
     with Lake.open() as lake:

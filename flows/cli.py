@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows import cli_circuits, cli_crosscoder, cli_scan, cli_sentences, cli_stability
+from flows import cli_circuits, cli_crosscoder, cli_lake, cli_scan, cli_sentences, cli_stability
 
 if TYPE_CHECKING:  # argparse has no public name for what add_subparsers returns
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_take(commands)
     _add_zoo(commands)
     _add_services(commands)
+    cli_lake.add_lake(commands)
     return parser
 
 
@@ -478,7 +479,7 @@ def _init(_: argparse.Namespace) -> int:
 
 
 # One tells of a lake that cannot be, one makes it, two need none.
-_WITHOUT_LAKE = (_doctor, _init, _zoo_list, _zoo_build, _zoo_families)
+_WITHOUT_LAKE = (_doctor, _init, _zoo_list, _zoo_build, _zoo_families, *cli_lake.RUNS)
 
 
 if __name__ == "__main__":

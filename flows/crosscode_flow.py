@@ -2,8 +2,9 @@
 
 from prefect import flow, task
 
+from flows import processes, slots
 from flows.crosscode_run import Coder
-from flows.measuring import ON_DEVICE, SomeFailed, ensure_slot, failure_of, held
+from flows.measuring import ON_DEVICE, SomeFailed, failure_of
 from measure import models
 from measure.crosscoding import Crosscoding, Use
 from warehouse.lake import Lake
@@ -12,18 +13,18 @@ from warehouse.lake import Lake
 @task(**ON_DEVICE, task_run_name="crosscoder")
 def learn(coder: Coder) -> None:
     """Harvest, train and describe."""
-    with held(coder.device):
+    with slots.held(coder.device):
         coder.learn()
 
 
 @task(**ON_DEVICE, task_run_name="{use}")
 def put_to_use(coder: Coder, use: Use) -> None:
     """Ablation, steering or parallelograms."""
-    with held(coder.device):
+    with slots.held(coder.device):
         coder.use(use)
 
 
-@flow(name="crosscode", persist_result=False)
+@flow(name="crosscode", persist_result=False, on_running=[processes.sign])
 def crosscode_pair(chosen: Crosscoding) -> int:
     """Measure what is missing; how many units were new.
 
@@ -31,7 +32,7 @@ def crosscode_pair(chosen: Crosscoding) -> int:
         SomeFailed: with the reason; of what the latents do, the rest is done first.
     """
     device = chosen.device or models.pick_device()
-    ensure_slot(device)
+    slots.ensure(device)
     with Lake.open() as lake:
         coder = Coder(lake, chosen, device)
         coder.note(chosen.distilled, failure_of(learn(coder, return_state=True)))

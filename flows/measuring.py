@@ -1,32 +1,28 @@
 """The flow that measures models: one task a model, holding its device; distances at the end."""
 
 import os
-import socket
 import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import httpx
 import psutil
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.objects import State
-from prefect.concurrency.sync import concurrency
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows import environment, services
+from flows import environment, processes, services, slots
 from flows.choice import Choice
 from flows.session import Session
 from flows.targets import Target, in_order
 from measure import models
 from warehouse.lake import Lake, home
 
-LEASE_S = 60  # a killed holder's slot is free again after this long
-RETRIES_S = [2.0, 15.0]
+RETRIES_S = [2.0, 15.0, 60.0]  # a server that is started again takes up to a minute
 
 
 class SomeFailed(Exception):
@@ -40,7 +36,7 @@ class SomeFailed(Exception):
 def is_transient(_task: object, _run: object, state: State[object]) -> bool:
     """Whether a failure may pass by itself: a network or a lock, never a wrong input or number."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, ConnectionError | TimeoutError)
+    return isinstance(error, ConnectionError | TimeoutError | httpx.TransportError)
 
 
 ON_DEVICE: dict[str, Any] = {
@@ -52,23 +48,10 @@ ON_DEVICE: dict[str, Any] = {
 }
 
 
-def held(device: str) -> AbstractContextManager[None]:
-    """A device's one slot, waited for and kept."""
-    # A lease that could not be renewed in time costs at most a second user of the device, never a
-    # number; ending hours of work for it would cost more.
-    return concurrency(
-        slot_of(device),
-        occupy=1,
-        strict=True,
-        lease_duration=LEASE_S,
-        raise_on_lease_renewal_failure=False,
-    )
-
-
 @task(**ON_DEVICE, task_run_name="measure {ref}")
 def measure_model(session: Session, ref: str) -> str:
     """Everything of one model that is not in the lake yet; its model_id."""
-    with held(session.device):
+    with slots.held(session.device):
         return session.measure(ref)
 
 
@@ -78,7 +61,7 @@ def measure_distances(session: Session, target: Target) -> int:
     return session.measure_distances(target)
 
 
-@flow(name="measure", persist_result=False)
+@flow(name="measure", persist_result=False, on_running=[processes.sign])
 def measure_targets(targets: Sequence[Target], choice: Choice | None = None) -> int:
     """Measure what is missing of every target; how many units were new.
 
@@ -87,7 +70,7 @@ def measure_targets(targets: Sequence[Target], choice: Choice | None = None) -> 
     """
     choice = choice or Choice()
     device = choice.device or models.pick_device()
-    ensure_slot(device)
+    slots.ensure(device)
     with Lake.open() as lake:
         session = Session(lake, targets, choice.settings(device), device)
         order = in_order(targets)
@@ -112,17 +95,6 @@ def failure_of(state: State[Any]) -> BaseException | None:
     return error if isinstance(error, BaseException) else RuntimeError(state.message or state.name)
 
 
-def slot_of(device: str) -> str:
-    """The global concurrency limit of a device on this host, e.g. 'cpu@host' or 'cuda:0@host'."""
-    return f"{device}@{socket.gethostname()}"
-
-
-def ensure_slot(device: str) -> None:
-    """Make the device's limit exist with one slot: `strict=True` refuses a missing one."""
-    with get_client(sync_client=True) as client:
-        client.upsert_global_concurrency_limit_by_name(slot_of(device), limit=1)
-
-
 @contextmanager
 def own_server_if_none(device: str, tell: Callable[[str], None]) -> Generator[None]:
     """Where no Prefect server is up, one for this run alone; one such run at a time in a home.
@@ -131,7 +103,7 @@ def own_server_if_none(device: str, tell: Callable[[str], None]) -> Generator[No
     that the dead run left behind, and take back its slot of the device.
     """
     if os.environ.get("PREFECT_API_URL") or environment.running_server():
-        ensure_slot(device)
+        slots.ensure(device)
         yield
         return
     lock = FileLock(home() / "prefect" / "run.lock")
@@ -153,8 +125,8 @@ def own_server_if_none(device: str, tell: Callable[[str], None]) -> Generator[No
         try:
             services.wait_for(f"{url}/health", [server])
             with temporary_settings({PREFECT_API_URL: url}):
-                ensure_slot(device)
-                _free_slot(device)
+                slots.ensure(device)
+                slots.free(device)
                 yield
         finally:
             services.stop([server])
@@ -173,10 +145,3 @@ def _end_orphaned_servers() -> None:
             if is_server and process.environ().get("PREFECT_HOME") == os.environ["PREFECT_HOME"]:
                 process.kill()
                 process.wait(services.STOP_S)
-
-
-def _free_slot(device: str) -> None:
-    with get_client(sync_client=True) as client:
-        client.update_global_concurrency_limit(
-            slot_of(device), GlobalConcurrencyLimitUpdate(active_slots=0)
-        )

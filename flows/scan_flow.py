@@ -7,7 +7,7 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows import alerts, night, night_plan, night_report, scanner, watchlist
+from flows import alerts, night, night_plan, night_report, processes, scanner, watchlist
 from flows.measuring import SomeFailed, measure_targets
 from flows.report import say
 from flows.scan import tell_finds
@@ -42,7 +42,7 @@ def _measured(target: Target, chosen: Watchlist) -> dict[str, str]:
     return {}
 
 
-@flow(name="scan", persist_result=False)
+@flow(name="scan", persist_result=False, on_running=[processes.sign])
 def scan_hub(path: str | None = None) -> int | None:
     """Find what is new; the number of the night, None without a watchlist."""
     if (chosen := _watchlist(path)) is None:
@@ -55,7 +55,7 @@ def scan_hub(path: str | None = None) -> int | None:
     return number
 
 
-@flow(name="measure-queue", persist_result=False)
+@flow(name="measure-queue", persist_result=False, on_running=[processes.sign])
 def measure_queue(path: str | None = None) -> dict[str, str]:
     """Measure what is queued, within what is left of the newest night; states by repository."""
     states: dict[str, str] = {}
@@ -74,7 +74,7 @@ def measure_queue(path: str | None = None) -> dict[str, str]:
     return states
 
 
-@flow(name="report", persist_result=False)
+@flow(name="report", persist_result=False, on_running=[processes.sign])
 def report_night(path: str | None = None) -> str:
     """Send the alerts that are due, and keep the newest night's report as an artifact."""
     chosen = _watchlist(path)
@@ -90,7 +90,7 @@ def report_night(path: str | None = None) -> str:
     return text
 
 
-@flow(name="night", persist_result=False)
+@flow(name="night", persist_result=False, on_running=[processes.sign])
 def whole_night(path: str | None = None) -> int:
     """Scan, measure, report; how many derivatives failed."""
     scan_hub(path)

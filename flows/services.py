@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from urllib.error import URLError
@@ -29,6 +29,7 @@ HOST = "127.0.0.1"
 START_S = 180  # a cold start of Prefect's server on a busy machine takes a minute
 STOP_S = 10
 POLL_S = 0.3
+ENDS_BORNE, ENDS_WITHIN_S = 5, 600  # of one service; more is no accident
 
 
 class Stopped(ConnectionError):
@@ -42,6 +43,26 @@ class Child:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    command: Sequence[str] = ()
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    ended_at: list[float] = field(default_factory=list[float])
+
+    def start_again_if_ended(self) -> None:
+        """Start the service again when it was killed or failed; not again and again.
+
+        What it had started is ended first.
+        """
+        code = self.process.poll()
+        if not code or not self.command:
+            return
+        now = time.monotonic()
+        self.ended_at = [at for at in self.ended_at if now - at < ENDS_WITHIN_S] + [now]
+        if len(self.ended_at) <= ENDS_BORNE:
+            how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
+            sys.stdout.write(f"the {self.name} ended ({how}): starting it again\n")
+            sys.stdout.flush()
+            stop([self])
+            self.process = _process(self.command, self.settings, self.log, "ab")
 
     def refuse_if_ended(self) -> None:
         """Raise when the service is over: it never is while all is well."""
@@ -95,6 +116,7 @@ def _watch(children: Sequence[Child], addresses: Mapping[str, str]) -> int:
     sys.stdout.flush()
     while True:
         for child in children:
+            child.start_again_if_ended()
             child.refuse_if_ended()
         time.sleep(POLL_S)
 
@@ -159,8 +181,14 @@ def start(name: str, command: Sequence[str], settings: Mapping[str, str]) -> Chi
     """Start a service in a session of its own, its output going to a log of its name."""
     log = home() / "logs" / f"{name.replace(' ', '-').lower()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
+    return Child(name, _process(command, settings, log, "wb"), log, command, settings)
+
+
+def _process(
+    command: Sequence[str], settings: Mapping[str, str], log: Path, mode: str
+) -> subprocess.Popen[bytes]:
+    with log.open(mode) as output:
+        return subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -169,7 +197,6 @@ def start(name: str, command: Sequence[str], settings: Mapping[str, str]) -> Chi
             # A terminal's Ctrl-C reaches this process only; it then stops the children in order.
             start_new_session=True,
         )
-    return Child(name, process, log)
 
 
 def _dashboard_command(port: int) -> list[str]:

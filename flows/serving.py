@@ -9,6 +9,7 @@ environment.prepare()
 from prefect import serve  # noqa: E402  Prefect reads the settings when it is imported
 
 from flows.measuring import measure_targets  # noqa: E402
+from flows.reconciling import reconcile  # noqa: E402
 from flows.scan_flow import measure_queue, report_night, scan_hub  # noqa: E402
 from flows.upkeep import upkeep  # noqa: E402
 
@@ -19,13 +20,14 @@ SCHEDULES = {
     "measure-queue": "30 1-6 * * *",
     "upkeep": "0 7 * * *",
     "report": "30 7 * * *",
+    "reconcile": "15 * * * *",
 }
 
 
 def deployments() -> list[Any]:
     """All that a home serves: `measure` on request, the rest by the clock."""
     nightly = {"scan": scan_hub, "measure-queue": measure_queue, "upkeep": upkeep,
-               "report": report_night}  # fmt: skip
+               "report": report_night, "reconcile": reconcile}  # fmt: skip
     return [
         measure_targets.to_deployment(name="on-request"),
         *(
@@ -36,8 +38,12 @@ def deployments() -> list[Any]:
 
 
 def main() -> None:
-    """Serve them; measuring holds the device, so a second one would only wait for it."""
-    serve(*deployments(), limit=1)
+    """Mend what whoever served before left behind, then serve.
+
+    Two at a time: measuring holds the device, and what needs none shall not wait for it.
+    """
+    reconcile()
+    serve(*deployments(), limit=2)
 
 
 if __name__ == "__main__":

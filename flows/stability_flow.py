@@ -3,7 +3,8 @@
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.measuring import ON_DEVICE, SomeFailed, ensure_slot, failure_of, held
+from flows import processes, slots
+from flows.measuring import ON_DEVICE, SomeFailed, failure_of
 from flows.stability_run import Assessment, Assessor
 from measure import models
 from warehouse.lake import Lake
@@ -12,7 +13,7 @@ from warehouse.lake import Lake
 @task(**ON_DEVICE, task_run_name="steps of {role}")
 def assess(assessor: Assessor, role: str) -> None:
     """Rollouts, limits and steps of one model that are not in the lake yet."""
-    with held(assessor.device):
+    with slots.held(assessor.device):
         assessor.assess(role)
 
 
@@ -22,7 +23,7 @@ def conclude(assessor: Assessor) -> None:
     assessor.conclude()
 
 
-@flow(name="stability", persist_result=False)
+@flow(name="stability", persist_result=False, on_running=[processes.sign])
 def assess_stability(chosen: Assessment) -> int:
     """Measure what is missing; how many units were new.
 
@@ -30,7 +31,7 @@ def assess_stability(chosen: Assessment) -> int:
         SomeFailed: with the reason by model; a student that failed leaves the others.
     """
     device = chosen.device or models.pick_device()
-    ensure_slot(device)
+    slots.ensure(device)
     with Lake.open() as lake:
         assessor = Assessor(lake, chosen, device)
         for role, ref in assessor.roles.items():

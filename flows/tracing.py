@@ -5,7 +5,8 @@ from collections.abc import Collection
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.measuring import ON_DEVICE, SomeFailed, ensure_slot, failure_of, held
+from flows import processes, slots
+from flows.measuring import ON_DEVICE, SomeFailed, failure_of
 from flows.sampler import Sampled, Sampler
 from flows.selector import Choice, Selector
 from flows.tracer import Trace, Tracer
@@ -16,14 +17,14 @@ from warehouse.lake import Lake
 @task(**ON_DEVICE, task_run_name="rollouts of {ref}")
 def sample_rollouts(sampler: Sampler, ref: str) -> None:
     """Completions of one model that are not in the lake yet."""
-    with held(sampler.device):
+    with slots.held(sampler.device):
         sampler.sample(ref)
 
 
 @task(**ON_DEVICE, task_run_name="sentences under {ref}")
 def score_sentences(sampler: Sampler, ref: str) -> None:
     """One model's scores of every model's rollouts."""
-    with held(sampler.device):
+    with slots.held(sampler.device):
         sampler.score(ref)
 
 
@@ -33,7 +34,7 @@ def conclude(tracer: Tracer) -> None:
     tracer.conclude()
 
 
-@flow(name="trace", persist_result=False)
+@flow(name="trace", persist_result=False, on_running=[processes.sign])
 def trace_sentences(trace: Trace) -> int:
     """Trace what is missing; how many units were new.
 
@@ -50,7 +51,7 @@ def trace_sentences(trace: Trace) -> int:
         return tracer.n_new_units
 
 
-@flow(name="select", persist_result=False)
+@flow(name="select", persist_result=False, on_running=[processes.sign])
 def sample_responses(choice: Choice) -> int:
     """Sample and score what a selection lacks; how many units were new.
 
@@ -66,7 +67,7 @@ def sample_responses(choice: Choice) -> int:
 
 def _device_of(chosen: Sampled) -> str:
     device = chosen.device or models.pick_device()
-    ensure_slot(device)
+    slots.ensure(device)
     return device
 
 

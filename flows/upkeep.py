@@ -3,6 +3,7 @@
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from flows import processes
 from warehouse import checks
 from warehouse.lake import Lake
 
@@ -28,7 +29,7 @@ def compact() -> None:
         lake.compact()
 
 
-@flow(name="upkeep", persist_result=False)
+@flow(name="upkeep", persist_result=False, on_running=[processes.sign])
 def upkeep() -> None:
     """Check, then compact: a lake in error is left as it is for a person to look at."""
     check()

@@ -5,6 +5,7 @@ files are kept, HF_TOKEN who asks; all three are read when they are needed. Wait
 and trying again after 5xx is the client's own.
 """
 
+import errno
 import glob
 import json
 import os
@@ -33,6 +34,7 @@ DOWNLOAD_PATTERNS = ("*.safetensors", "*.json", "merges.txt")
 CARD_BYTES = 256 * 1024  # of a card's text, what is read
 JSON_BYTES = 16 * 1024 * 1024
 TIMEOUT_S = 30.0
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk, quota, size of a file
 RETRIES = 4
 
 
@@ -404,6 +406,11 @@ def errors_named(ref: str) -> Generator[None]:
             raise ConnectionError(
                 f"the model hub cannot be reached for {ref!r} ({type(error).__name__}): "
                 "check the network, or give a folder"
+            ) from error
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise BadInput(
+                f"there is no room for hub model {ref!r} in {str(cache_dir())!r} "
+                f"({error.strerror}): free some space, or set HF_HUB_CACHE to a larger disk"
             ) from error
         if isinstance(error, OSError) and "Consistency check failed" in str(error):
             raise ConnectionError(

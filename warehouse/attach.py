@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse import extensions
-from warehouse.location import LakeError, Location, explain
+from warehouse.location import MOVED, CatalogState, LakeError, Location, explain
 from warehouse.locking import WriterLock, writer_lock
 from warehouse.relations import define_as_of, define_empty_lake, relations
 
@@ -74,7 +74,7 @@ def _attach_for_reading(
         _refuse_orphaned_data(location)
         define_empty_lake(connection)
         return
-    _attach(connection, location, "read_only", "create_if_not_exists false")
+    attach(connection, location, "read_only", "create_if_not_exists false")
     version = _version(connection, location)
     if version == 0:  # another process is making it at this moment
         connection.execute("use memory; detach lake")
@@ -93,7 +93,7 @@ def _attach_for_writing(
     connection: duckdb.DuckDBPyConnection, location: Location, *, may_create: bool
 ) -> int:
     if _is_there(location):
-        _attach(connection, location, "create_if_not_exists false")
+        attach(connection, location, "create_if_not_exists false")
     elif may_create:
         _make(connection, location)
     else:
@@ -105,19 +105,27 @@ def _attach_for_writing(
 
 
 def _is_there(location: Location) -> bool:
-    """Whether there is something to attach; a PostgreSQL catalog tells only when it is attached."""
-    if location.is_postgres:
-        return _postgres_has_lake(location)
-    state = location.catalog_state()
+    """Whether there is something to attach; a catalog that was moved away is refused."""
+    state = catalog_state(location)
     if state == "foreign":
         raise LakeError(
             f"{location.name} is a file but no DuckLake catalog; move it away, or point "
             "CICATRIX_CATALOG at the right one"
         )
+    if state == "moved":
+        raise LakeError(
+            f"the lake was moved away from {location.name}; set CICATRIX_CATALOG and "
+            "CICATRIX_DATA to where it is now"
+        )
     return state == "lake"
 
 
-def _postgres_has_lake(location: Location) -> bool:
+def catalog_state(location: Location) -> CatalogState:
+    """What lies where the catalog should be, on a server as well."""
+    return _state_on_server(location) if location.is_postgres else location.catalog_state()
+
+
+def _state_on_server(location: Location) -> CatalogState:
     """Ask the server itself, since attaching would make the lake or fail without saying why."""
     connection = duckdb.connect(config=extensions.CONFIG)
     try:
@@ -125,15 +133,17 @@ def _postgres_has_lake(location: Location) -> bool:
         dsn = location.libpq.replace("'", "''")
         connection.execute(f"attach '{dsn}' as catalog (type postgres, read_only)")
         found = connection.execute(
-            "from postgres_query('catalog', "
-            "'select count(*) as n from information_schema.tables "
-            "where table_name = ''ducklake_metadata''')"
-        ).fetchone()
-        return found is not None and found[0] > 0
+            "from postgres_query('catalog', 'select table_name from information_schema.tables "
+            "where table_schema = ''public'' and table_name like ''%ducklake_metadata''')"
+        ).fetchall()
     except duckdb.Error as error:
         raise explain(location, error, "reach the catalog's server") from error
     finally:
         connection.close()
+    names = {str(row[0]) for row in found}
+    if "ducklake_metadata" in names:
+        return "lake"
+    return "moved" if f"{MOVED}ducklake_metadata" in names else "absent"
 
 
 def _missing(location: Location) -> LakeError:
@@ -173,11 +183,11 @@ def _make(connection: duckdb.DuckDBPyConnection, location: Location) -> None:
     try:
         with lock:
             if _is_there(location):
-                _attach(connection, location, "create_if_not_exists false")
+                attach(connection, location, "create_if_not_exists false")
                 return
             _refuse_orphaned_data(location)
             _make_data_folder(location)
-            _attach(connection, location)
+            attach(connection, location)
     finally:
         lock.close()
 
@@ -190,7 +200,8 @@ def _make_data_folder(location: Location) -> None:
         raise explain(location, error, "make the lake") from error
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, location: Location, *options: str) -> None:
+def attach(connection: duckdb.DuckDBPyConnection, location: Location, *options: str) -> None:
+    """Attach as `lake` and use it, with options of DuckLake; its catalog is made if need be."""
     folder = location.data_folder
     if folder is not None and not folder.is_dir():
         raise LakeError(

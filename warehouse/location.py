@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 import platformdirs
 
-CatalogState = Literal["absent", "blank", "lake", "foreign"]
+CatalogState = Literal["absent", "blank", "lake", "moved", "foreign"]
+MOVED = "moved_"  # before the names of tables of a catalog that was moved away
 
 DISK_FULL_SIGNS = ("no space left", "database or disk is full", "disk full", "out of disk")
 UNWRITABLE_SIGNS = (
@@ -120,10 +121,18 @@ class Location:
             return "foreign"
         if not names:
             return "blank"
+        if f"{MOVED}ducklake_metadata" in names:
+            return "moved"
         if "ducklake_metadata" not in names:
             return "foreign"
         _lakes_seen.add((found.st_dev, found.st_ino))
         return "lake"
+
+    def forget(self) -> None:
+        """Look into the SQLite catalog again when it is asked for next: it was replaced."""
+        with suppress(OSError):
+            found = os.stat(self.catalog)
+            _lakes_seen.discard((found.st_dev, found.st_ino))
 
     def share_catalog(self) -> None:
         """Make the files that SQLite's readers share, for a reader that may not make them.

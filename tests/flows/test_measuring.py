@@ -16,7 +16,8 @@ def prefect_runs(tmp_path_factory):
         from flows import environment
         environment.prepare(quiet=True)
         import os, pathlib
-        from flows import measuring
+        import httpx
+        from flows import measuring, slots
         from measure.errors import BadInput
         from prefect import flow
 
@@ -41,8 +42,9 @@ def prefect_runs(tmp_path_factory):
         serving.__enter__()
         missing = Failing()
         print("no-limit", one(missing), missing.n_calls)
-        measuring.ensure_slot("cpu")
-        transient = Failing(ConnectionError("reset"), TimeoutError("slow"))
+        slots.ensure("cpu")
+        lost = httpx.ConnectError("the Prefect server is away")
+        transient = Failing(ConnectionError("reset"), TimeoutError("slow"), lost)
         print("transient", one(transient), transient.n_calls)
         wrong = Failing(BadInput("wrong"), BadInput("wrong"))
         print("wrong", one(wrong), wrong.n_calls)
@@ -51,7 +53,7 @@ def prefect_runs(tmp_path_factory):
 
         from prefect.client.orchestration import get_client
         with get_client(sync_client=True) as client:
-            limit = client.read_global_concurrency_limit_by_name(measuring.slot_of("cpu"))
+            limit = client.read_global_concurrency_limit_by_name(slots.name_of("cpu"))
             print("slots", limit.limit, limit.active_slots)
         serving.__exit__(None, None, None)
         results = pathlib.Path(os.environ["PREFECT_HOME"], "storage")
@@ -75,7 +77,7 @@ def test_a_missing_limit_is_refused_and_not_taken_as_none(prefect_runs):
 
 
 def test_what_is_transient_is_tried_again(prefect_runs):
-    assert prefect_runs["transient"] == "Completed 3"
+    assert prefect_runs["transient"] == "Completed 4"
 
 
 def test_what_is_wrong_is_not(prefect_runs):

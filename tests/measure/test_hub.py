@@ -1,5 +1,6 @@
 """The real huggingface_hub client against a local server that speaks the endpoints it uses."""
 
+import resource
 from datetime import timedelta
 from pathlib import Path
 
@@ -183,6 +184,19 @@ def test_a_network_that_stays_away_is_transient_and_leaves_nothing_torn(here):
     here.cuts.clear()
     folder = model_hub.fetch("org/tiny", MAIN)
     sources.safetensors_header(folder / "model.safetensors")
+
+
+def test_a_disk_that_fills_up_in_mid_download_is_one_line_and_leaves_nothing_torn(here):
+    """No file may grow over 8 kB meanwhile, which a full disk is to whoever writes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        with pytest.raises(BadInput, match=r"no room for hub model 'org/tiny'.*free some space"):
+            model_hub.fetch("org/tiny", MAIN)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(model_hub.cache_dir().rglob("model.safetensors"))
+    sources.safetensors_header(model_hub.fetch("org/tiny", MAIN) / "model.safetensors")
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
