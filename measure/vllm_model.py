@@ -15,19 +15,20 @@ import contextlib
 import gc
 import importlib
 import os
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import torch
 from transformers import GenerationConfig
 
-from measure import models
+from measure import candidates, models
 from measure.backends import MAX_BATCHED_TOKENS, Backend
 from measure.errors import BadInput
 from measure.functional import K
-from measure.sources import Source
+from measure.sources import Source, read_config
 from measure.text_model import Greedy, Scored, TextModel, one_line
 
 if TYPE_CHECKING:
@@ -153,7 +154,10 @@ class Loading:
 
 
 class VllmModel(TextModel):
-    """A causal model in an engine of vLLM's."""
+    """A causal model in an engine of vLLM's, of which a process holds one at a time."""
+
+    # Whoever let go of a model before may still be held by the traceback of a failure.
+    _running: ClassVar[weakref.ref[VllmModel] | None] = None
 
     def __init__(
         self,
@@ -250,6 +254,9 @@ class VllmModel(TextModel):
             BadInput: with vLLM's reason.
             OutOfMemory: even so.
         """
+        if (other := VllmModel._running and VllmModel._running()) is not None:
+            other.stop()
+        VllmModel._running = weakref.ref(self)
         try:
             with models.out_of_memory_named(self._batch_size):
                 self._engine = self._vllm.LLM(**self._loading.arguments(self._batch_size))
@@ -360,8 +367,16 @@ def load(
             f"model {source.ref!r} is {kind}, which the backend transformers alone measures: "
             "leave the backend out"
         )
+    config = read_config(source.ref, source.folder)
+    quantisation = backend.quantization or candidates.quantisation_of(config)
+    if quantisation is not None and dtype == "float32":
+        # Of another type than the head's: only then does vLLM say that a head is quantised.
+        raise BadInput(
+            f"model {source.ref!r} has quantised weights ({quantisation}), which vllm does not "
+            "compute with in float32: give `--dtype bfloat16`; the head stays fp32"
+        )
     vllm = api()
-    _refuse_other_device(device)
+    refuse_other_device(device)
     tokenizer = models.load_tokenizer(source)
     if backend.chat_template is not None:
         tokenizer.chat_template = backend.chat_template
@@ -385,7 +400,8 @@ def load(
     return model
 
 
-def _refuse_other_device(device: str) -> None:
+def refuse_other_device(device: str) -> None:
+    """Raises BadInput for a device that the installed vLLM does not run on."""
     platforms: Any = importlib.import_module("vllm.platforms")
     built_for: str = platforms.current_platform.device_type
     kind, _, number = device.partition(":")
