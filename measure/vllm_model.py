@@ -26,7 +26,7 @@ from transformers import GenerationConfig
 
 from measure import candidates, models
 from measure.backends import MAX_BATCHED_TOKENS, Backend
-from measure.errors import BadInput
+from measure.errors import BadInput, OutOfMemory
 from measure.functional import K
 from measure.sources import Source, read_config
 from measure.text_model import Greedy, Scored, TextModel, one_line
@@ -261,10 +261,11 @@ class VllmModel(TextModel):
             with models.out_of_memory_named(self._batch_size):
                 self._engine = self._vllm.LLM(**self._loading.arguments(self._batch_size))
             self._generate([[0]], [self._vllm.SamplingParams(max_tokens=1, detokenize=False)])
-        except (ValueError, RuntimeError, NotImplementedError, KeyError, OSError) as error:
+        except OutOfMemory:
             self.stop()
-            if "out of memory" in str(error):
-                raise
+            raise
+        except Exception as error:  # what vLLM and its models raise is up to them
+            self.stop()
             raise BadInput(self._why_not(error)) from error
 
     def stop(self) -> None:
@@ -316,6 +317,12 @@ class VllmModel(TextModel):
         """One batch; after a failure the engine has texts left over, so it is let go of."""
         if not rows:
             return []
+        longest = max(len(row) for row in rows)
+        if self._max_tokens is not None and longest >= self._max_tokens:
+            raise BadInput(
+                f"a text of {longest:,} tokens and one more go beyond the {self._max_tokens:,} "
+                f"positions of model {self._loading.source.ref!r}: give shorter texts"
+            )
         if len(rows) > self._batch_size:
             self.stop()
             self._batch_size = len(rows)

@@ -207,10 +207,15 @@ def test_the_same_batch_gives_the_same_bits(theirs, texts):
 
 def test_after_a_failure_the_engine_is_made_anew(theirs, texts):
     before = theirs.logprobs_of(texts[:1])[0]
-    with pytest.raises(ValueError, match="maximum context"):
-        theirs.logprobs_of([([5] * 600, [1])])
+    with pytest.raises(Exception, match="empty"):
+        theirs.logprobs_of([([5], [1])])
     assert theirs._engine is None
     np.testing.assert_array_equal(theirs.logprobs_of(texts[:1])[0], before)
+
+
+def test_a_text_beyond_its_positions_is_refused(theirs):
+    with pytest.raises(BadInput, match=r"600 tokens .* 512 positions .* give shorter texts"):
+        theirs.logprobs_of([([5] * 601, [1])])
 
 
 def test_a_head_of_16_is_refused_in_one_line_and_others_go_on(theirs, texts):
