@@ -150,6 +150,7 @@ class Loading:
             "enable_prefix_caching": False,
             "seed": 0,
             "disable_log_stats": True,
+            "use_tqdm_on_load": False,
         }
 
 
