@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from measure import prompts, run
+from measure import backends, prompts, run
 from measure.errors import BadInput
 from measure.records import PppFit, TauKind
 from measure.request import DEFAULT_SEEDS, parse_seeds
@@ -38,6 +38,10 @@ class Choice(BaseModel):
     device: str | None = None  # None: the first GPU, else the CPU
     batch_size: int = 20
     methods: tuple[run.Method, ...] = run.METHODS
+    backend: backends.Name = "transformers"
+    tensor_parallel_size: int = 1
+    quantization: str | None = None
+    chat_template: str | None = None  # a file
 
     def settings(self, device: str) -> run.Settings:
         """The same with the prompt sets loaded."""
@@ -51,4 +55,5 @@ class Choice(BaseModel):
             device_kind=device.split(":")[0],
             batch_size=self.batch_size,
             methods=self.methods,
+            backend=backends.parse(self.model_dump(include=set(backends.KEYS))),
         )

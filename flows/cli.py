@@ -80,6 +80,15 @@ def _add_measure(commands: "Commands") -> None:
     measure.add_argument("models", nargs="+", metavar="MODEL")
     _add_roles(measure)
     _add_choice(measure)
+    measure.add_argument(
+        "--methods",
+        nargs="+",
+        # Those of measure.run, which imports torch.
+        choices=("structural", "template", "fisher"),
+        default=("structural", "template", "fisher"),
+        help="what a model is run for (default: all)",
+    )
+    cli_sentences.add_backend(measure, "vllm with `--methods template` alone")
     measure.add_argument("--dry-run", action="store_true", help="say what it would cost, and stop")
     measure.set_defaults(run=_measure)
 
@@ -304,9 +313,10 @@ def _measure(given: argparse.Namespace) -> int:
         )
         for model in dict.fromkeys(given.models)
     ]
+    choice = _choice(given) | {"methods": tuple(given.methods)} | cli_sentences.backend_of(given)
     if given.dry_run:
-        return command.estimate(chosen, _choice(given))
-    return command.measure(chosen, _choice(given))
+        return command.estimate(chosen, choice)
+    return command.measure(chosen, choice)
 
 
 def _verdict(given: argparse.Namespace) -> int:

@@ -95,7 +95,34 @@ def _add_sampling(
     parser.add_argument("--device", help="cpu, cuda:0, ... (default: the first GPU, else the CPU)")
     parser.add_argument("--dtype", default="float32", help="of the weights in memory")
     parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="rollouts at once")
+    add_backend(parser, "either")
     parser.add_argument("--dry-run", action="store_true", help="say what it would cost, and stop")
+
+
+def add_backend(parser: argparse.ArgumentParser, which: str) -> None:
+    """What runs the models."""
+    parser.add_argument(
+        "--backend",
+        choices=("transformers", "vllm"),
+        default="transformers",
+        help=f"what runs the models: {which} (default: transformers)",
+    )
+    parser.add_argument(
+        "--tensor-parallel", type=int, default=1, metavar="N", dest="tensor_parallel_size",
+        help="GPUs that vllm divides a model among (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--quantization", metavar="NAME", help="of the weights, as vllm calls it, if not declared"
+    )
+    parser.add_argument(
+        "--chat-template", metavar="FILE", help="a Jinja file in place of the tokenizer's, for vllm"
+    )
+
+
+def backend_of(given: argparse.Namespace) -> dict[str, object]:
+    """The choices of `add_backend`."""
+    names = ("backend", "tensor_parallel_size", "quantization", "chat_template")
+    return {name: getattr(given, name) for name in names}
 
 
 def _trace(given: argparse.Namespace) -> int:

@@ -6,7 +6,6 @@ from typing import TypeVar
 
 from measure import distances, functional, run, winner_gap
 from measure.errors import BadInput, OutOfMemory
-from measure.models import CausalLM
 from measure.prompts import Progress
 from measure.records import (
     Mode,
@@ -17,6 +16,7 @@ from measure.records import (
     rows_by_table,
 )
 from measure.request import Measurement
+from measure.text_model import TextModel
 from warehouse.lake import Lake, LakeError
 
 J = TypeVar("J", bound=run.Job)
@@ -34,7 +34,7 @@ def planned(lake: Lake, job: J) -> J:
 
 
 def measure_job(
-    lake: Lake, model: CausalLM, job: run.Job, *, ref: str, device: str, progress: Progress
+    lake: Lake, model: TextModel, job: run.Job, *, ref: str, device: str, progress: Progress
 ) -> None:
     """Measure the units of a job that are not in the lake yet; commit each as it is done.
 

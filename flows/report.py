@@ -38,8 +38,7 @@ def print_summary(derivative_ids: Sequence[str]) -> None:
         table.add_row(
             # Names are somebody's text, never rich's markup.
             *(Text(row[name]) for name in ("family", "derivative", "base")),
-            f"{number(row['min_non_max_x_eps'])} to {number(row['max_non_max_x_eps'])}",
-            f"{number(row['max_seed_x_eps'])} (seed {row['max_seed']})",
+            *_scar(row),
             row["structural_status"] or UNKNOWN,
             f"{number(row['centroid_distance'])}\n({number(row['centroid_floor'])})",
             f"{number(row['crp_distance'])}\n({number(row['crp_floor'])})",
@@ -51,6 +50,16 @@ def print_summary(derivative_ids: Sequence[str]) -> None:
         f"n: {n_seeds} seeds of 32 prompts (scar), {n_prompts} prompts (centroid and CRP, in "
         "logits). eps = 1e-4.\nNothing here says whether a model was distilled: a layer is above "
         "its floor or it is not interpretable.\n"
+    )
+
+
+def _scar(row: dict[str, Any]) -> tuple[str, str]:
+    """Non-max range and largest seed, where it was measured."""
+    if row["max_seed"] is None:
+        return UNKNOWN, UNKNOWN
+    return (
+        f"{number(row['min_non_max_x_eps'])} to {number(row['max_non_max_x_eps'])}",
+        f"{number(row['max_seed_x_eps'])} (seed {row['max_seed']})",
     )
 
 

@@ -7,11 +7,13 @@ from tqdm import tqdm
 
 from flows import ledger
 from flows.targets import organism
-from measure import models, run, sources
+from measure import backends, run, sources
+from measure.backends import TRANSFORMERS, Backend
 from measure.models import CausalLM
 from measure.prompts import advance
 from measure.records import Rollout
 from measure.request import Measurement
+from measure.text_model import TextModel
 from warehouse.lake import Lake
 
 
@@ -20,15 +22,26 @@ class Runner:
 
     takes_masked = False  # whether masked language models can be asked as well
 
-    def __init__(self, lake: Lake, device: str, dtype: str, unit: str = "rollout") -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        device: str,
+        dtype: str,
+        unit: str = "rollout",
+        *,
+        backend: Backend = TRANSFORMERS,
+        batch_size: int = 1,
+    ) -> None:
         self.lake = lake
         self.device = device
         self.failures: dict[str, str] = {}  # reference -> why nothing can be said of it
         self.n_new_units = 0
         self._dtype = dtype
         self._unit = unit  # what the bar counts
+        self._backend = backend
+        self._batch_size = batch_size
         self._ids: dict[str, str] = {}
-        self._loaded: tuple[str, CausalLM] | None = None
+        self._loaded: tuple[str, TextModel] | None = None
 
     def model_id(self, ref: str) -> str:
         """The id of a model, resolved once; a hub model is not downloaded for it."""
@@ -41,11 +54,17 @@ class Runner:
         return sources.find(ref, may_be_masked=self.takes_masked)
 
     def model(self, ref: str) -> CausalLM:
+        """A model in memory whose states can be read, as `text_model` gives it."""
+        return backends.with_hooks(self.text_model(ref), "this command")
+
+    def text_model(self, ref: str) -> TextModel:
         """A model in memory, known to the lake; the one before it is let go of."""
         if self._loaded is None or self._loaded[0] != ref:
             self._loaded = None
             source = self.source_of(ref)
-            model = models.load(source, device=self.device, dtype=self._dtype)
+            model = self._backend.load(
+                source, device=self.device, dtype=self._dtype, batch_size=self._batch_size
+            )
             self._loaded = (ref, model)
             self.lake.add_models([asdict(model.card)])
             if source.kind == "zoo":
@@ -79,7 +98,7 @@ class Runner:
         pending = [job for job in jobs if not self.is_done(job.measurement)]
         if not pending:
             return
-        model = self.model(ref)
+        model = self.text_model(ref)
         with tqdm(
             total=sum(job.n_passes for job in pending),
             desc=f"{model.card.label[:20]:20s} {what:10s}",

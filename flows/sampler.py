@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from flows import ledger
 from flows.choice import validated
 from flows.runner import Runner
-from measure import models, problems, rollouts
+from measure import backends, models, problems, rollouts
 from measure.problems import PLAIN_PROMPT, ZOO_SET
 from measure.readings import Readings, Settings
 from measure.records import Rollout, SentenceScore
@@ -35,6 +35,10 @@ class Sampled(BaseModel, ABC):
     dtype: str = "float32"
     device: str | None = None  # None: the first GPU, else the CPU
     batch_size: int = Field(default=64, ge=1)
+    backend: backends.Name = "transformers"
+    tensor_parallel_size: int = 1
+    quantization: str | None = None
+    chat_template: str | None = None  # a file
 
     def sampling(self) -> Sampling:
         """How completions are drawn."""
@@ -103,7 +107,8 @@ class Sampler(Runner):
     """The state of one run."""
 
     def __init__(self, lake: Lake, chosen: Sampled, device: str) -> None:
-        super().__init__(lake, device, chosen.dtype)
+        backend = backends.parse(chosen.model_dump(include=set(backends.KEYS)))
+        super().__init__(lake, device, chosen.dtype, backend=backend, batch_size=chosen.batch_size)
         self.asked = problems.load(chosen.problems)
         self.skipped: list[str] = [f"{chosen.problems}: {why}" for why in self.asked.skipped]
         self._chosen = chosen
@@ -121,6 +126,7 @@ class Sampler(Runner):
             dtype=chosen.dtype,
             device_kind=device.split(":")[0],
             batch_size=chosen.batch_size,
+            backend=backend,
         )
         self.readings = Readings(LakeKept(lake), settings)
 
@@ -137,7 +143,7 @@ class Sampler(Runner):
             return
         plan = self.readings.rollout_plan(self.model_id(ref))
         if not self.is_done(plan):
-            self.model(ref)  # known to the lake before anything is measured of it
+            self.text_model(ref)  # known to the lake before anything is measured of it
         ledger.measure_at_once(self.lake, plan, lambda: list(imported), ref=ref)
 
     def score(self, ref: str) -> None:

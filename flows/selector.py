@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from flows.sampler import Sampled, Sampler
-from measure import models, selection, sources
+from measure import models, selection, sources, text_model
 from measure.errors import BadInput
 from measure.problems import THINK_OPEN, ProblemSet
 from measure.selection import Candidate, Criterion
@@ -97,7 +97,7 @@ class Selector(Sampler):
         tokenizer = models.load_tokenizer(source)
         found: dict[str, str] = {}
         for problem in self.asked.problems:
-            chat = models.chat_prompt(tokenizer, problem.text, source.label)
+            chat = text_model.chat_prompt(tokenizer, problem.text, source.label)
             prompt = self.choice.plain_prompt if chat is None else chat
             is_open = prompt.rstrip().endswith(THINK_OPEN)
             found[problem.problem_id] = prompt[prompt.rindex(THINK_OPEN) :] if is_open else ""

@@ -9,12 +9,12 @@ from flows import ledger
 from flows.targets import Target, bases_read_by, in_order, organism
 from measure import lineage, models, run, sources, stiffness
 from measure.errors import BadInput
-from measure.models import CausalLM
 from measure.prompts import advance
 from measure.records import Mode
 from measure.request import Measurement
 from measure.sources import Source
 from measure.tensors import Part
+from measure.text_model import TextModel
 from warehouse.lake import Lake
 
 
@@ -33,7 +33,7 @@ class Session:
         self._ids: dict[str, str] = {}
         self._sources: dict[str, Source] = {}
         self._base_texts: dict[str, dict[str, str]] = {}
-        self._loaded: tuple[str, CausalLM] | None = None
+        self._loaded: tuple[str, TextModel] | None = None
         self._begun: set[str] = set()  # references of which an attempt says how it ended
 
     def model_id(self, ref: str) -> str:
@@ -221,10 +221,15 @@ class Session:
                 self.lake, plan, lambda: [stiffness.measure(source)], ref=ref
             )
 
-    def _load(self, ref: str, source: Source) -> CausalLM:
+    def _load(self, ref: str, source: Source) -> TextModel:
         if self._loaded is None or self._loaded[0] != ref:
             self._loaded = None  # let go of one model before taking the next
-            model = models.load(source, device=self.device, dtype=self.settings.dtype)
+            model = self.settings.backend.load(
+                source,
+                device=self.device,
+                dtype=self.settings.dtype,
+                batch_size=self.settings.batch_size,
+            )
             self._loaded = (ref, model)
         return self._loaded[1]
 

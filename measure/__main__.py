@@ -6,6 +6,7 @@ REQUEST is a JSON file, or `-` for standard input. What to measure:
      "base": "...", "reference": "...", "shared_comparator": "...", "teacher": "...",   optional
      "seeds": [0, 1, 2, 123], "tau": "resultant", "ppp_fit": "ml",           optional, the defaults
      "bank": "bank512", "prompts": "canonical40",                            optional, the defaults
+     "methods": ["structural", "template", "fisher"],                        optional, all
      "dtype": "float32", "device": "cpu", "batch_size": 20}                  optional
 
 or whose sentences to trace, with the options of `cicatrix trace`:
@@ -29,6 +30,10 @@ or over which pair to train a crosscoder, with the options of `cicatrix crosscod
 
 Its activations and checkpoints go to the folder `crosscoder` of where it runs.
 
+Either may be run by vLLM, the first with "methods": ["template"] alone:
+
+    {"backend": "vllm", "tensor_parallel_size": 1, "quantization": null, "chat_template": null}
+
 Out come JSON lines, see `measure/journal.py`. A file given by `--out` is taken up again where it
 broke off. `cicatrix take FILE` appends it to a lake, once, and computes there what runs no model.
 """
@@ -45,6 +50,7 @@ from typing import Any, get_args
 from tqdm import tqdm
 
 from measure import (
+    backends,
     crosscodes,
     crosscoding,
     functional,
@@ -64,8 +70,8 @@ from measure.request import DEFAULT_SEEDS, parse_seeds
 from measure.tensors import Part
 
 ROLES = ("base", "reference", "shared_comparator", "teacher")
-OPTIONS = ("seeds", "tau", "ppp_fit", "bank", "prompts", "dtype", "device", "batch_size")
-KEYS = {"models", *OPTIONS, *ROLES}
+OPTIONS = ("seeds", "tau", "ppp_fit", "bank", "prompts", "methods", "dtype", "device", "batch_size")
+KEYS = {"models", *OPTIONS, *ROLES, *backends.KEYS}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -145,7 +151,16 @@ def _settings(request: dict[str, Any]) -> run.Settings:
         dtype=request.get("dtype", "float32"),
         device_kind=_device(request).split(":")[0],
         batch_size=batch_size,
+        methods=_methods(request),
+        backend=backends.parse(request),
     )
+
+
+def _methods(request: dict[str, Any]) -> tuple[run.Method, ...]:
+    given = request.get("methods", list(run.METHODS))
+    if not isinstance(given, list) or not given or set(given) - set(run.METHODS):
+        raise BadInput(f"methods {given!r} is no list of some of {', '.join(run.METHODS)}")
+    return tuple(method for method in run.METHODS if method in given)
 
 
 def _one_of(kinds: Any, request: dict[str, Any], name: str, default: str) -> Any:
@@ -179,16 +194,9 @@ def _measure_all(
             if base_ref in ids and ref in models_asked and ref != base_ref:
                 texts_of_bank = [prompt.text for prompt in settings.bank.prompts]
                 models.refuse_unlike_base(source, sources.find(str(base_ref)), texts_of_bank)
-            model = models.load(source, device=_device(request), dtype=settings.dtype)
-            journal.write({"line": "model", **asdict(model.card)})
+            is_base = ref == base_ref
+            texts = _measure_model(source, _device(request), settings, journal, texts, is_base)
             ids[ref] = source.model_id
-            for job in run.own_jobs(source.model_id, settings):
-                journal.measure(model, job)
-            _measure_stiffness(source, journal)
-            if ref == base_ref:
-                texts = journal.texts(run.template_job(source.model_id, settings))
-            if texts is not None:
-                journal.measure(model, run.template_job(source.model_id, settings, texts))
         except Exception as error:  # noqa: BLE001  whatever it is, the others go on
             ids.pop(ref, None)
             failures[ref] = journal.fail(ref, error)
@@ -200,6 +208,34 @@ def _measure_all(
             except Exception as error:  # noqa: BLE001  likewise
                 failures[ref] = journal.fail(ref, error)
     return failures
+
+
+def _measure_model(
+    source: sources.Source,
+    device: str,
+    settings: run.Settings,
+    journal: Journal,
+    texts: dict[str, str] | None,
+    is_base: bool,
+) -> dict[str, str] | None:
+    """Everything of one model, on its base's texts too once they are there; those texts.
+
+    The model is let go of on return, before the next is loaded.
+    """
+    model = settings.backend.load(
+        source, device=device, dtype=settings.dtype, batch_size=settings.batch_size
+    )
+    journal.write({"line": "model", **asdict(model.card)})
+    for job in run.own_jobs(source.model_id, settings):
+        journal.measure(model, job)
+    _measure_stiffness(source, journal)
+    if functional.METHOD not in settings.methods:
+        return None
+    if is_base:
+        texts = journal.texts(run.template_job(source.model_id, settings))
+    if texts is not None:
+        journal.measure(model, run.template_job(source.model_id, settings, texts))
+    return texts
 
 
 def _measure_stiffness(source: sources.Source, journal: Journal) -> None:

@@ -31,16 +31,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from measure.models import CausalLM
+from measure.backends import TRANSFORMERS, Backend
 from measure.prompts import Progress, Prompt, PromptSet
 from measure.records import Mode, PppFit, PromptTemplate
 from measure.request import Measurement, text_set_sha256
+from measure.text_model import Scored, TextModel
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
     from jaxtyping import Float
@@ -76,6 +77,7 @@ def plan(
     device_kind: str = "cpu",
     batch_size: int = 20,
     fit: PppFit = DEFAULT_FIT,
+    backend: Backend = TRANSFORMERS,
 ) -> Measurement:
     """Templates of one model: on its own greedy text, or forced on given `texts` by prompt id."""
     count = len(prompts.prompts)
@@ -87,6 +89,7 @@ def plan(
         prompt_set=prompts.name,
         prompt_set_sha256=prompts.sha256,
         dtype=dtype,
+        backend=backend.name,
         device_kind=device_kind,
         options={
             "mode": "free" if texts is None else "forced",
@@ -95,6 +98,7 @@ def plan(
             "k": K,
             "max_new_tokens": MAX_NEW_TOKENS,
             "min_tokens": MIN_TOKENS,
+            **backend.options(),
         },
         text_sha256=None if texts is None else text_set_sha256(texts),
         units=tuple(f"prompts-{s:03d}-{min(s + PROMPTS_PER_UNIT, count) - 1:03d}" for s in starts),
@@ -171,7 +175,7 @@ def block_standard_error(values: Float[NDArray[np.float64], " tokens"]) -> float
 
 
 def measure_unit(
-    model: CausalLM,
+    model: TextModel,
     prompts: PromptSet,
     unit: str,
     batch_size: int,
@@ -191,65 +195,26 @@ def measure_unit(
         progress(len(batch))
 
 
-def _score_free(model: CausalLM, prompts: Sequence[Prompt]) -> Iterator[tuple[int, str, Gaps]]:
+def _score_free(model: TextModel, prompts: Sequence[Prompt]) -> Iterator[tuple[int, str, Gaps]]:
     """(prompt tokens, greedy text, gaps) of each prompt; the ending token is not scored."""
     rows = [model.encode(prompt.text) for prompt in prompts]
-    tops, chosen = greedy(model, rows)
-    for index, row in enumerate(rows):
-        new_ids = chosen[index]
-        text = model.continuation(row, new_ids)
-        yield len(row), text, gaps_of(tops[index, : len(new_ids)])
-
-
-@torch.inference_mode()
-def greedy(
-    model: CausalLM, rows: Sequence[Sequence[int]]
-) -> tuple[Float[torch.Tensor, "batch tokens k_plus_1"], list[list[int]]]:
-    """Continue each row by the fp32 argmax; top 21 logits a step, and the tokens before EOS."""
-    batch = model.pad(rows, side="left")
-    cache: Any = model.new_cache()
-    ended = torch.zeros(len(rows), dtype=torch.bool, device=model.device)
-    eos = torch.tensor(sorted(model.eos_ids), dtype=torch.long, device=model.device)
-    chosen: list[list[int]] = [[] for _ in rows]
-    tops: list[torch.Tensor] = []
-    for _ in range(MAX_NEW_TOKENS):
-        last = model.states(batch, cache).after_norm[:, -1]
-        values, indices = model.top_logits(last, K + 1)
-        tops.append(values)
-        best = indices[:, 0]
-        ended |= torch.isin(best, eos)
-        for index, (token, is_over) in enumerate(zip(best.tolist(), ended.tolist(), strict=True)):
-            if not is_over:
-                chosen[index].append(token)
-        if bool(ended.all()):
-            break
-        grown = torch.cat([batch.mask, torch.ones_like(batch.mask[:, :1])], dim=1)
-        batch = type(batch)(best[:, None], grown)
-    return torch.stack(tops, dim=1), chosen
+    found = model.continue_greedily(rows, K + 1, MAX_NEW_TOKENS)
+    for row, one in zip(rows, found, strict=True):
+        yield len(row), model.continuation(row, one.new_ids), gaps_of(one.top)
 
 
 def _score_forced(
-    model: CausalLM, prompts: Sequence[Prompt], texts: Mapping[str, str]
+    model: TextModel, prompts: Sequence[Prompt], texts: Mapping[str, str]
 ) -> Iterator[tuple[int, str, Gaps]]:
     """Gaps on given continuations; a token belongs to the text its first character lies in."""
-    rows: list[list[int]] = []
-    positions: list[list[int]] = []
+    scored: list[Scored] = []
     for prompt in prompts:
         ids, starts = model.encode_with_starts(prompt.text + texts.get(prompt.prompt_id, ""))
-        rows.append(ids)
         # Logits at position p - 1 are of token p, so the first token of all cannot be scored.
-        positions.append([p for p, s in enumerate(starts) if s >= len(prompt.text) and p > 0])
-    states = model.states(model.pad(rows)).after_norm
-    where = [(b, p - 1) for b, row in enumerate(positions) for p in row]
-    if where:
-        index = torch.tensor(where, device=model.device)
-        top = model.top_logits(states[index[:, 0], index[:, 1]], K + 1)[0]
-    else:
-        top = torch.empty((0, K + 1))
-    ends = np.cumsum([len(row) for row in positions])
-    for prompt, row, picked, end in zip(prompts, rows, positions, ends, strict=True):
-        gaps = gaps_of(top[end - len(picked) : end])
-        yield len(row) - len(picked), texts.get(prompt.prompt_id, ""), gaps
+        scored.append((ids, [p for p, s in enumerate(starts) if s >= len(prompt.text) and p > 0]))
+    tops = model.top_of(scored, K + 1)
+    for prompt, (ids, picked), top in zip(prompts, scored, tops, strict=True):
+        yield len(ids) - len(picked), texts.get(prompt.prompt_id, ""), gaps_of(top)
 
 
 def _record(

@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from measure import run
 from measure.errors import BadInput, OutOfMemory
-from measure.models import CausalLM
 from measure.records import Record, Rollout, SentenceScore
 from measure.request import Measurement
+from measure.text_model import TextModel
 
 
 class Journal:
@@ -100,7 +100,7 @@ class Journal:
 
     # --- what is measured -----------------------------------------------------------------------
 
-    def measure(self, model: CausalLM, job: run.Job) -> None:
+    def measure(self, model: TextModel, job: run.Job) -> None:
         """All units of a job; out of memory starts it again at half the batch."""
         measurement_id = job.measurement.measurement_id
         if measurement_id in self._batch_sizes:
@@ -157,7 +157,7 @@ class Journal:
         line = {"line": "unit", "measurement_id": measurement.measurement_id, "unit": unit.unit}
         self.write(line | {"duration_s": unit.duration_s, "records": unit.tables()})
 
-    def _measure_units(self, model: CausalLM, job: run.Job) -> None:
+    def _measure_units(self, model: TextModel, job: run.Job) -> None:
         done = self._units.get(job.measurement.measurement_id, {})
         n_done = job.n_passes * len(done) // max(1, len(job.measurement.units))
         with tqdm(

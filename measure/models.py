@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,18 +26,22 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoTokenizer,
     DynamicCache,
+    PreTrainedConfig,
     PreTrainedTokenizerFast,
 )
 from transformers.utils import logging as transformers_logging
 
-from measure import candidates, gguf_header
+from measure import candidates, decoding, gguf_header
 from measure.errors import BadInput, OutOfMemory
 from measure.records import ModelCard
 from measure.request import sha256_of
 from measure.sources import FAMILIES, Source, read_config, safetensors_header
+from measure.text_model import Greedy, Scored, TextModel, one_line
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
     from jaxtyping import Bool, Float, Int
+
+    from measure.text_model import Logprobs, Top
 
 transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
@@ -68,16 +73,14 @@ class Batch:
     mask: Bool[Tensor, "batch tokens"]
 
 
-class CausalLM:
+class CausalLM(TextModel):
     """A decoder with an fp32 head and hooks at both sides of its final norm."""
 
     def __init__(
         self, model: Any, tokenizer: PreTrainedTokenizerFast, card: ModelCard, device: str
     ) -> None:
+        super().__init__(tokenizer, card, torch.device(device))
         self.model = model
-        self.tokenizer = tokenizer
-        self.card = card
-        self.device = torch.device(device)
         self.decoder = model.get_decoder() if hasattr(model, "get_decoder") else model.base_model
         self.final_norm = _final_norm(self.decoder, card)
         head = model.get_output_embeddings()
@@ -87,83 +90,37 @@ class CausalLM:
     @property
     def eos_ids(self) -> frozenset[int]:
         """Tokens that end a text, by the model's generation configuration or its tokenizer."""
-        declared: Any = getattr(self.model.generation_config, "eos_token_id", None)
-        if declared is None:
-            declared = self.tokenizer.eos_token_id
-        if declared is None:
-            return frozenset()
-        several: list[int] = declared if isinstance(declared, list) else [declared]
-        return frozenset(several)
+        return eos_ids(self.model.generation_config, self.tokenizer)
 
     @property
     def max_tokens(self) -> int | None:
         """Tokens that its positions reach; None where its configuration names no end."""
-        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return max_tokens(self.model.config)
 
-    def chat_prompt(self, message: str) -> str | None:
-        """The text up to its reply by the model's own chat template; None without a template."""
-        return chat_prompt(self.tokenizer, message, self.card.label)
+    def continue_greedily(self, rows: Sequence[Sequence[int]], k: int, n_new: int) -> list[Greedy]:
+        """Each row's greedy text of at most `n_new` tokens, all rows in one batch."""
+        tops, chosen = decoding.greedy(self, rows, k, n_new)
+        return [Greedy(ids, top[: len(ids)]) for ids, top in zip(chosen, tops, strict=True)]
 
-    def encode(self, text: str, *, specials: bool = True) -> list[int]:
-        """Token ids of a raw text with the special tokens the tokenizer adds by itself."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=specials)["input_ids"]  # pyright: ignore[reportAssignmentType]
-        return self._known(ids)
+    def top_of(self, texts: Sequence[Scored], k: int) -> list[Top]:
+        """The k largest logits before each scored token."""
+        return decoding.top_logits(self, texts, k)
 
-    def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of raw texts, without special tokens."""
-        if not texts:
-            return []
-        encoded = self.tokenizer(list(texts), add_special_tokens=False)
-        rows: list[list[int]] = encoded["input_ids"]  # pyright: ignore[reportAssignmentType]
-        return [self._known(ids) for ids in rows]
+    def logprobs_of(self, texts: Sequence[Scored]) -> list[Logprobs]:
+        """Log probabilities in nats of each text's scored tokens."""
+        return decoding.token_logprobs(self, texts)
 
-    @property
-    def prefix_ids(self) -> list[int]:
-        """The special tokens that its tokenizer puts before a text, such as BOS; often none."""
-        with_specials, (bare,) = self.encode("a"), self.encode_many(["a"])
-        return with_specials[: with_specials.index(bare[0])]
-
-    def tokenizes_as(self, other: CausalLM) -> bool:
-        """Whether both tokenizers are the same, byte for byte."""
-        ours, theirs = self.tokenizer.backend_tokenizer, other.tokenizer.backend_tokenizer
-        return ours.to_str() == theirs.to_str()
-
-    def encode_with_starts(
-        self, text: str, *, specials: bool = True
-    ) -> tuple[list[int], list[int]]:
-        """Token ids, and the index of each token's first character (-1 for added specials)."""
-        encoded = self.tokenizer(
-            text,
-            add_special_tokens=specials,
-            return_offsets_mapping=True,
-            return_special_tokens_mask=True,
-        )
-        ids: list[int] = encoded["input_ids"]  # pyright: ignore[reportAssignmentType]
-        offsets: list[tuple[int, int]] = encoded["offset_mapping"]  # pyright: ignore[reportAssignmentType]
-        added: list[int] = encoded["special_tokens_mask"]  # pyright: ignore[reportAssignmentType]
-        # A special token written in the text itself (such as <think>) has an extent; an added
-        # one (BOS) has none.
-        starts = [
-            -1 if special and start == end else start
-            for (start, end), special in zip(offsets, added, strict=True)
-        ]
-        return self._known(ids), starts
-
-    def _known(self, ids: list[int]) -> list[int]:
-        if ids and max(ids) >= self.card.vocab_size:
-            raise BadInput(
-                f"the tokenizer of {self.card.label!r} gives token {max(ids):,}, but only "
-                f"{self.card.vocab_size:,} embeddings exist: give the tokenizer it was trained with"
-            )
-        return ids
-
-    def continuation(self, prompt_ids: Sequence[int], new_ids: Sequence[int]) -> str:
-        """The text that `new_ids` add to the prompt, blanks at the seam kept."""
-        before = self.tokenizer.decode(list(prompt_ids), clean_up_tokenization_spaces=False)
-        whole = self.tokenizer.decode([*prompt_ids, *new_ids], clean_up_tokenization_spaces=False)
-        if isinstance(before, str) and isinstance(whole, str) and whole.startswith(before):
-            return whole[len(before) :]
-        return str(self.tokenizer.decode(list(new_ids), clean_up_tokenization_spaces=False))
+    def sample(
+        self,
+        rows: Sequence[Sequence[int]],
+        rngs: Sequence[np.random.Generator],
+        limits: Sequence[int],
+        temperature: float,
+        top_p: float,
+    ) -> list[tuple[list[int], bool]]:
+        """Each row's new tokens, at the uniform numbers of its own generator."""
+        uniforms = np.array([rng.random(max(limits)) for rng in rngs])
+        return decoding.sample(self, rows, uniforms, limits, temperature, top_p)
 
     def pad(self, rows: Sequence[Sequence[int]], side: str = "right", extra: int = 0) -> Batch:
         """Pad rows of ids to the longest and `extra` more; pads are masked, so any id serves."""
@@ -280,10 +237,8 @@ class MaskedLM(CausalLM):
     def __init__(  # of the decoder's only what an encoder has too
         self, model: Any, tokenizer: PreTrainedTokenizerFast, card: ModelCard, device: str
     ) -> None:
+        TextModel.__init__(self, tokenizer, card, torch.device(device))
         self.model = model
-        self.tokenizer = tokenizer
-        self.card = card
-        self.device = torch.device(device)
         self.decoder = model.base_model
         self.final_norm = nn.Identity()
         head = model.get_output_embeddings()
@@ -347,7 +302,7 @@ def check_device(device: str) -> None:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, ValueError) as error:
         raise BadInput(
-            f"device {device!r} cannot be used here ({_one_line(error, 80)}): give `cpu`"
+            f"device {device!r} cannot be used here ({one_line(error, 80)}): give `cpu`"
             + (" or `cuda:0`" if torch.cuda.is_available() else "")
         ) from error
 
@@ -366,6 +321,22 @@ def pick_device() -> str:
 def use_threads(n_params: int) -> None:
     """As many threads as a model of that size is worth."""
     torch.set_num_threads(1 if n_params < SMALL_PARAMS else THREADS)
+
+
+def eos_ids(generation_config: Any, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
+    """Tokens that end a text, by a generation configuration or else the tokenizer."""
+    declared: Any = getattr(generation_config, "eos_token_id", None)
+    if declared is None:
+        declared = tokenizer.eos_token_id
+    if declared is None:
+        return frozenset()
+    several: list[int] = declared if isinstance(declared, list) else [declared]
+    return frozenset(several)
+
+
+def max_tokens(config: Any) -> int | None:
+    """Tokens that a model's positions reach, by its configuration."""
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
@@ -390,12 +361,12 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
         )
     except ImportError as error:
         raise BadInput(
-            f"model {source.ref!r} needs an extra that is not installed ({_one_line(error)}): "
+            f"model {source.ref!r} needs an extra that is not installed ({one_line(error)}): "
             "install `cicatrix[gguf]`"
         ) from error
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         raise BadInput(
-            f"model {source.ref!r} could not be loaded by transformers ({_one_line(error)}): "
+            f"model {source.ref!r} could not be loaded by transformers ({one_line(error)}): "
             "give a causal language model of an architecture it knows"
         ) from error
     model, info = loaded
@@ -406,7 +377,7 @@ def load(source: Source, *, device: str, dtype: str = "float32") -> CausalLM:
     use_threads(model.num_parameters())
     with_head = MaskedLM if source.is_masked else CausalLM
     decoder = with_head(model, tokenizer, _card(source, model, tokenizer), device)
-    _refuse_misfit_tokenizer(source, decoder)
+    refuse_misfit_tokenizer(source, decoder)
     _refuse_unknown_head(source, decoder, dtype)
     return decoder
 
@@ -432,12 +403,12 @@ def _load_tokenizer(source: Source, safe: dict[str, Any]) -> PreTrainedTokenizer
         tokenizer = AutoTokenizer.from_pretrained(source.folder, **safe)
     except ImportError as error:
         raise BadInput(
-            f"model {source.ref!r} needs an extra that is not installed ({_one_line(error)}): "
+            f"model {source.ref!r} needs an extra that is not installed ({one_line(error)}): "
             "install `cicatrix[gguf]`"
         ) from error
     except Exception as error:  # noqa: BLE001  the Rust tokenizers raise bare Exception
         raise BadInput(
-            f"the tokenizer of {source.ref!r} could not be loaded ({_one_line(error)}): "
+            f"the tokenizer of {source.ref!r} could not be loaded ({one_line(error)}): "
             "give a folder with tokenizer.json"
         ) from error
     if not getattr(tokenizer, "is_fast", False):
@@ -451,25 +422,6 @@ def _load_tokenizer(source: Source, safe: dict[str, Any]) -> PreTrainedTokenizer
 def load_tokenizer(source: Source) -> PreTrainedTokenizerFast:
     """A model's tokenizer without the model."""
     return _load_tokenizer(source, _safe_arguments(source))
-
-
-def chat_prompt(tokenizer: PreTrainedTokenizerFast, message: str, label: str) -> str | None:
-    """The text up to a reply by a model's chat template; None without a template."""
-    if tokenizer.chat_template is None:
-        return None
-    chat = [{"role": "user", "content": message}]
-    try:
-        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-    except Exception as error:  # what a template raises is up to its author
-        raise BadInput(
-            f"the chat template of {label!r} failed ({_one_line(error)}): "
-            "give a model whose template takes one message of a user"
-        ) from error
-    return str(text)
-
-
-def _one_line(error: BaseException, limit: int = 200) -> str:
-    return " ".join(str(error).split())[:limit] or type(error).__name__
 
 
 def _refuse_missing(source: Source, info: dict[str, Any]) -> None:
@@ -492,7 +444,7 @@ def _refuse_not_finite(source: Source, model: nn.Module) -> None:
             )
 
 
-def _refuse_misfit_tokenizer(source: Source, model: CausalLM) -> None:
+def refuse_misfit_tokenizer(source: Source, model: TextModel) -> None:
     """Special tokens without an embedding are common (a pad token added later), never reached."""
     rows, vocabulary = model.card.vocab_size, model.tokenizer.get_vocab()
     special = set(model.tokenizer.all_special_tokens)
@@ -555,6 +507,27 @@ def _card(source: Source, model: Any, tokenizer: PreTrainedTokenizerFast) -> Mod
         weight_dtype=_weight_dtype(source),
         tokenizer_sha256=sha256_of(sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])),
     )
+
+
+def card_without_weights(
+    source: Source, tokenizer: PreTrainedTokenizerFast
+) -> tuple[PreTrainedConfig, ModelCard]:
+    """What a model is, by its configuration and its files' headers alone.
+
+    Raises:
+        BadInput: an architecture that transformers does not know.
+    """
+    safe = _safe_arguments(source)
+    try:
+        config = AutoConfig.from_pretrained(source.folder, **safe)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+    except (ValueError, KeyError, OSError, ImportError) as error:
+        raise BadInput(
+            f"model {source.ref!r} is of no architecture that transformers knows "
+            f"({one_line(error)}): give a causal language model that it knows"
+        ) from error
+    return config, _card(source, model, tokenizer)
 
 
 def _weight_dtype(source: Source) -> str:

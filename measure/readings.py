@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from measure import attribution, rollouts, run, sentence_scores, transfer
+from measure.backends import TRANSFORMERS, Backend
 from measure.problems import ProblemSet
 from measure.provenance import Role
 from measure.records import Record, Rollout, SentenceScore
@@ -143,6 +144,7 @@ class Settings:
     dtype: str = "float32"
     device_kind: str = "cpu"
     batch_size: int = 64
+    backend: Backend = TRANSFORMERS
 
 
 class Readings:
@@ -203,4 +205,5 @@ class Readings:
             "dtype": self.settings.dtype,
             "device_kind": self.settings.device_kind,
             "batch_size": self.settings.batch_size,
+            "backend": self.settings.backend,
         }

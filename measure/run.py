@@ -5,21 +5,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Literal, Self, cast
+from typing import Generic, Literal, Self, TypeVar, cast
 
 from measure import fisher, functional, rollouts, sentence_scores, structural
-from measure.errors import OutOfMemory
-from measure.models import CausalLM
+from measure.backends import TRANSFORMERS, Backend, hooks_needed, with_hooks
+from measure.errors import BadInput, OutOfMemory
 from measure.problems import ProblemSet
 from measure.prompts import Progress, PromptSet
 from measure.records import PppFit, Record, TauKind, rows_by_table
 from measure.request import Measurement
 from measure.rollouts import Sampling
 from measure.sentence_scores import Texts
+from measure.text_model import TextModel
+
+# Whether a job reads texts alone, or states too: what it can be measured on.
+M = TypeVar("M", bound=TextModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Job(ABC):
+class Job(ABC, Generic[M]):
     """A planned measurement that runs a model, and what it needs for that."""
 
     measurement: Measurement
@@ -30,7 +34,7 @@ class Job(ABC):
         """Texts that go through the model, reruns included: what the progress bar counts."""
 
     @abstractmethod
-    def records(self, model: CausalLM, unit: str, progress: Progress) -> list[Record]:
+    def records(self, model: M, unit: str, progress: Progress) -> list[Record]:
         """Measure one unit.
 
         Raises:
@@ -47,7 +51,7 @@ class Job(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class PromptJob(Job):
+class PromptJob(Job[TextModel]):
     """One on a set of prompts, and on given texts if there are any."""
 
     prompts: PromptSet
@@ -65,21 +69,20 @@ class PromptJob(Job):
             case _:
                 return n_prompts
 
-    def records(self, model: CausalLM, unit: str, progress: Progress) -> list[Record]:
+    def records(self, model: TextModel, unit: str, progress: Progress) -> list[Record]:
         """Measure one unit."""
-        given = (model, self.prompts, unit, self.measurement.batch_size, progress)
-        match self.measurement.method:
-            case structural.METHOD:
-                return list(structural.measure_unit(*given, _tau(self)))
-            case fisher.METHOD:
-                curvatures = list(fisher.measure_unit(*given))
-                return [*curvatures, fisher.summarize(curvatures)]
-            case _:
-                return list(functional.measure_unit(*given, self.texts, _fit(self)))
+        method = self.measurement.method
+        given = (self.prompts, unit, self.measurement.batch_size, progress)
+        if method == structural.METHOD:
+            return list(structural.measure_unit(with_hooks(model, method), *given, _tau(self)))
+        if method == fisher.METHOD:
+            curvatures = list(fisher.measure_unit(with_hooks(model, method), *given))
+            return [*curvatures, fisher.summarize(curvatures)]
+        return list(functional.measure_unit(model, *given, self.texts, _fit(self)))
 
 
 @dataclass(frozen=True, slots=True)
-class RolloutJob(Job):
+class RolloutJob(Job[TextModel]):
     """One that samples completions on problems."""
 
     asked: ProblemSet
@@ -90,7 +93,7 @@ class RolloutJob(Job):
         """Completions to sample."""
         return len(self.asked.problems) * self.sampling.n_samples
 
-    def records(self, model: CausalLM, unit: str, progress: Progress) -> list[Record]:
+    def records(self, model: TextModel, unit: str, progress: Progress) -> list[Record]:
         """Sample one unit."""
         batch_size = self.measurement.batch_size
         return list(
@@ -99,7 +102,7 @@ class RolloutJob(Job):
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreJob(Job):
+class ScoreJob(Job[TextModel]):
     """One that scores the sentences of given rollouts."""
 
     texts: Texts
@@ -109,7 +112,7 @@ class ScoreJob(Job):
         """Rollouts to score."""
         return len(self.texts.rollouts)
 
-    def records(self, model: CausalLM, unit: str, progress: Progress) -> list[Record]:
+    def records(self, model: TextModel, unit: str, progress: Progress) -> list[Record]:
         """Score one unit."""
         batch_size = self.measurement.batch_size
         return list(sentence_scores.measure_unit(model, self.texts, unit, batch_size, progress))
@@ -145,6 +148,12 @@ class Settings:
     device_kind: str = "cpu"
     batch_size: int = 20
     methods: tuple[Method, ...] = METHODS
+    backend: Backend = TRANSFORMERS
+
+    def __post_init__(self) -> None:
+        beyond = [method for method in self.methods if method != functional.METHOD]
+        if self.backend.name != "transformers" and beyond:
+            raise BadInput(hooks_needed(beyond[0]))
 
 
 def own_jobs(model_id: str, settings: Settings) -> list[PromptJob]:
@@ -184,13 +193,14 @@ def template_job(
         dtype=settings.dtype,
         device_kind=settings.device_kind,
         batch_size=settings.batch_size,
+        backend=settings.backend,
         fit=settings.ppp_fit,
     )
     return PromptJob(template, settings.canonical, texts)
 
 
 def measure_units(
-    model: CausalLM, job: Job, done: AbstractSet[str], progress: Progress
+    model: M, job: Job[M], done: AbstractSet[str], progress: Progress
 ) -> Iterator[UnitResult]:
     """Yield each unit of a job that is not done yet.
 

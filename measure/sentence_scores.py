@@ -8,22 +8,23 @@ tokens is OUR DEFINITION.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from measure import problems, rollouts, sentences
-from measure.models import CausalLM, out_of_memory_named
+from measure.backends import TRANSFORMERS, Backend
+from measure.models import out_of_memory_named
 from measure.prompts import Progress
 from measure.records import Rollout, SentenceScore
 from measure.request import Measurement
+from measure.text_model import TextModel
 
 if TYPE_CHECKING:  # shapes for the reader; a machine that only measures goes without
-    from jaxtyping import Float, Int
+    pass
 
 METHOD = "sentence_score"
 VERSION = 1  # raise it when a number changes: it is part of the measurement's id
@@ -54,6 +55,7 @@ def plan(
     dtype: str = "float32",
     device_kind: str = "cpu",
     batch_size: int = 64,
+    backend: Backend = TRANSFORMERS,
 ) -> Measurement:
     """A model's scores of given rollouts; whose they are does not name the measurement."""
     return Measurement(
@@ -63,8 +65,13 @@ def plan(
         prompt_set=texts.prompt_set,
         prompt_set_sha256=texts.prompt_set_sha256,
         dtype=dtype,
+        backend=backend.name,
         device_kind=device_kind,
-        options={"plain_prompt": texts.plain_prompt, "span_words": sentences.SPAN_WORDS},
+        options={
+            "plain_prompt": texts.plain_prompt,
+            "span_words": sentences.SPAN_WORDS,
+            **backend.options(),
+        },
         text_sha256=rollouts.texts_sha256(texts.rollouts),
         units=texts.units,
         batch_size=batch_size,
@@ -72,7 +79,7 @@ def plan(
 
 
 def measure_unit(
-    model: CausalLM, texts: Texts, unit: str, batch_size: int, progress: Progress
+    model: TextModel, texts: Texts, unit: str, batch_size: int, progress: Progress
 ) -> Iterator[SentenceScore]:
     """The scores of one chunk of rollouts; long ones go through the model together."""
     first, last = (int(part) for part in unit.removeprefix("rollouts-").split("-"))
@@ -82,7 +89,7 @@ def measure_unit(
         batch = encoded[start : start + batch_size]
         fitting = [one for one in batch if one.fits]
         with out_of_memory_named(len(batch)):
-            found = iter(token_logprobs(model, [(one.ids, one.positions) for one in fitting]))
+            found = iter(model.logprobs_of([(one.ids, one.positions) for one in fitting]))
         for one in batch:
             yield from one.records(next(found) if one.fits else None)
         progress(len(batch))
@@ -99,7 +106,7 @@ class Encoded:
     max_tokens: int | None
 
     @classmethod
-    def of(cls, model: CausalLM, rollout: Rollout, plain: str) -> Encoded:
+    def of(cls, model: TextModel, rollout: Rollout, plain: str) -> Encoded:
         """A model's prompt and the completion, byte for byte."""
         prompt, specials = rollouts.prompt_text(model, rollout.problem, plain)
         ids, starts = model.encode_with_starts(prompt + rollout.text, specials=specials)
@@ -160,21 +167,3 @@ def _sums(owner: NDArray[np.int64], logprobs: NDArray[np.float64], n: int) -> ND
     found = np.zeros(n)
     np.add.at(found, owner, logprobs)
     return found
-
-
-def token_logprobs(
-    model: CausalLM, rows: Sequence[tuple[Sequence[int], Sequence[int]]]
-) -> list[Float[NDArray[np.float64], " tokens"]]:
-    """Log probabilities in nats of the tokens at given positions of each row, given all before."""
-    if not rows:
-        return []
-    states = model.states(model.pad([ids for ids, _ in rows])).after_norm
-    where = torch.tensor(
-        [(row, p - 1, ids[p]) for row, (ids, positions) in enumerate(rows) for p in positions],
-        dtype=torch.long,
-        device=model.device,
-    ).reshape(-1, 3)
-    tokens: Int[torch.Tensor, " scored"] = where[:, 2]
-    found = model.token_logprobs(states[where[:, 0], where[:, 1]], tokens)
-    sizes = np.cumsum([len(positions) for _, positions in rows])[:-1]
-    return np.split(found.double().cpu().numpy(), sizes)

@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from measure import models, problems, rollouts, run, sources
+from measure import backends, models, problems, rollouts, run, sources
+from measure.backends import Backend
 from measure.errors import BadInput
 from measure.journal import Journal
 from measure.readings import Readings, Settings
 from measure.records import Rollout
 from measure.rollouts import Sampling
+from measure.text_model import TextModel
 from measure.transfer import Options
 
 # What a request may say beside its models, and what each is when it does not.
@@ -23,7 +25,10 @@ _DEFAULTS: Mapping[str, str | int | float] = {
     "max_new_tokens": 512, "seed": 0, "plain_prompt": problems.PLAIN_PROMPT, "alpha": 0.1,
     "length_rule": "student", "dtype": "float32", "batch_size": 64,
 }  # fmt: skip
-KEYS = {*_DEFAULTS, "teachers", "student", "distilled", "control", "rollouts", "beta", "device"}
+KEYS = {
+    *_DEFAULTS, *backends.KEYS, "teachers", "student", "distilled", "control", "rollouts", "beta",
+    "device",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,7 @@ class Trace:
     dtype: str
     device: str
     batch_size: int
+    backend: Backend
 
     def models(self) -> list[str]:
         """Every model once: each writes, and reads what all have written."""
@@ -92,6 +98,7 @@ def parse(request: Mapping[str, Any]) -> Trace:
         dtype=chosen["dtype"],
         device=device,
         batch_size=chosen["batch_size"],
+        backend=backends.parse(given),
     )
     ids = {ref: sources.model_id_of(ref) for ref in trace.models()}  # a wrong name is told at once
     if ids[trace.student] == ids[trace.distilled]:
@@ -145,6 +152,7 @@ class _Work:
             dtype=trace.dtype,
             device_kind=trace.device.split(":")[0],
             batch_size=trace.batch_size,
+            backend=trace.backend,
         )
         self.readings = Readings(journal, settings)
 
@@ -176,9 +184,14 @@ class _Work:
             for job in pending:
                 self.journal.measure(model, job)
 
-    def _load(self, ref: str) -> models.CausalLM:
+    def _load(self, ref: str) -> TextModel:
         source = sources.find(ref)
-        model = models.load(source, device=self.trace.device, dtype=self.trace.dtype)
+        model = self.trace.backend.load(
+            source,
+            device=self.trace.device,
+            dtype=self.trace.dtype,
+            batch_size=self.trace.batch_size,
+        )
         self.journal.write({"line": "model", **asdict(model.card)})
         return model
 

@@ -49,7 +49,7 @@ def main() -> None:
     bank = prompts.load("canonical40")
     plan = functional.plan("", bank)
     naive_template(model, bank.prompts[0])
-    functional.greedy(model, [model.encode(bank.prompts[0].text)])
+    model.continue_greedily([model.encode(bank.prompts[0].text)], K + 1, MAX_NEW_TOKENS)
     timed, ours, naive = Timed(), list[PromptTemplate](), list[tuple[str, np.ndarray]]()
     for unit in plan.units:
         first, last = (int(part) for part in unit.removeprefix("prompts-").split("-"))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from measure import functional, models, prompts, sources
+from measure import decoding, functional, models, prompts, sources
 from measure.functional import K
 from measure.records import PppFit
 from tests.conftest import N_TOKENS
@@ -208,7 +208,7 @@ def test_greedy_equals_transformers_own_generation(model_folder, chunk, architec
     """The independent route: `generate`, a prompt at a time, without our cache, padding, head."""
     model = models.load(sources.find(str(model_folder(architecture, 3))), device="cpu")
     rows = [model.encode(prompt.text) for prompt in chunk]
-    _, chosen = functional.greedy(model, rows)
+    _, chosen = decoding.greedy(model, rows, K + 1, functional.MAX_NEW_TOKENS)
     for row, new_ids in zip(rows, chosen, strict=True):
         ids = torch.tensor([row])
         whole = model.model.generate(
@@ -221,7 +221,7 @@ def test_greedy_equals_transformers_own_generation(model_folder, chunk, architec
 
 def test_gaps_while_generating_equal_gaps_of_one_full_pass(model, chunk):
     rows = [model.encode(prompt.text) for prompt in chunk]
-    tops, chosen = functional.greedy(model, rows)
+    tops, chosen = decoding.greedy(model, rows, K + 1, functional.MAX_NEW_TOKENS)
     for index, (row, new_ids) in enumerate(zip(rows, chosen, strict=True)):
         ids = torch.tensor([row + new_ids])
         with torch.inference_mode():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from measure import functional, models, problems, rollouts, sources
+from measure import decoding, functional, models, problems, rollouts, sources
 from measure.errors import BadInput
 from measure.problems import Problem, ProblemSet
 
@@ -19,7 +19,7 @@ def three(u: list[float], temperature: float, top_p: float) -> list[int]:
     """Tokens drawn at `u` from probabilities 0.3, 0.5, 0.2."""
     logits = torch.tensor([[0.3, 0.5, 0.2]]).log().expand(len(u), -1)
     at = torch.tensor(u, dtype=torch.float64)
-    return rollouts.draw(logits, at, temperature, top_p).tolist()
+    return decoding.draw(logits, at, temperature, top_p).tolist()
 
 
 def test_a_draw_by_hand():
@@ -43,12 +43,12 @@ def test_frequencies_are_the_probabilities():
 @pytest.mark.parametrize("steps", [None, 0.5])
 def test_of_a_large_vocabulary_the_head_draws_what_all_of_it_would(top_p, spread, steps):
     rng = np.random.default_rng(5)
-    vocab = 3 * rollouts.HEAD
+    vocab = 3 * decoding.HEAD
     logits = torch.from_numpy(rng.normal(0, spread, (300, vocab))).float()
     if steps is not None:
         logits = (logits / steps).round() * steps  # many are equal, at the head's end too
     at = torch.from_numpy(rng.random(300))
-    drawn = rollouts.draw(logits, at, 0.6, top_p)
+    drawn = decoding.draw(logits, at, 0.6, top_p)
     # By another route: NumPy sorts all of it, equal ones by their ids.
     for row, u, token in zip(
         logits.numpy().astype(float), at.tolist(), drawn.tolist(), strict=True
@@ -67,9 +67,9 @@ def test_a_batch_draws_what_each_row_draws_alone(model_folder, architecture):
     rows = [model.encode(text) for text in ("a", "Some longer text", "x y", "ends", "The fifth")]
     uniforms = np.random.default_rng(3).random((5, 24))
     limits = [24, 7, 24, 0, 15]
-    together = rollouts.sample(model, rows, uniforms, limits, 1.0, 1.0)
+    together = decoding.sample(model, rows, uniforms, limits, 1.0, 1.0)
     for row, u, limit, found in zip(rows, uniforms, limits, together, strict=True):
-        alone = rollouts.sample(model, [row], u[None], [limit], 1.0, 1.0)
+        alone = decoding.sample(model, [row], u[None], [limit], 1.0, 1.0)
         assert alone == [found]
     assert [len(ids) for ids, _ in together][1::2] == [7, 0]
 
@@ -79,8 +79,10 @@ def test_with_one_token_kept_it_is_the_greedy_text(model_folder):
     rows = [model.encode("Once upon"), model.encode("A")]
     uniforms = np.full((2, functional.MAX_NEW_TOKENS), 0.999)
     limits = [functional.MAX_NEW_TOKENS] * 2
-    found = rollouts.sample(model, rows, uniforms, limits, 1.0, 1e-9)
-    assert [ids for ids, _ in found] == functional.greedy(model, rows)[1]
+    found = decoding.sample(model, rows, uniforms, limits, 1.0, 1e-9)
+    assert [ids for ids, _ in found] == decoding.greedy(model, rows, 1, functional.MAX_NEW_TOKENS)[
+        1
+    ]
 
 
 ASKED = ProblemSet(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from measure import models, residual, rollouts, sources, steering
+from measure import decoding, models, residual, rollouts, sources, steering
 from measure.errors import BadInput
 from measure.feature_records import SteeredRollout
 from measure.problems import Problem, ProblemSet
@@ -93,7 +93,9 @@ def test_a_steered_text_by_another_route(model, layer):
     """Token by token without a cache, the generated positions edited by hand."""
     found = run(model, 0.4, layer, batch_size=1)[0]
     prompt = rollouts.prompt_ids(model, "5 + 2?", SAMPLING.plain_prompt)
-    uniforms = torch.from_numpy(rollouts._uniforms(SAMPLING, "p", 0))
+    uniforms = torch.from_numpy(
+        rollouts.generator(SAMPLING.seed, "p", 0).random(SAMPLING.max_new_tokens)
+    )
     shift = 0.4 * 20.0 * direction().vector
     ids: list[int] = []
     for step in range(SAMPLING.max_new_tokens):
@@ -105,7 +107,7 @@ def test_a_steered_text_by_another_route(model, layer):
 
         with residual.edited(model, layer, push):
             last = model.states(model.pad([[*prompt, *ids]])).after_norm[:, -1]
-        drawn = rollouts.draw(
+        drawn = decoding.draw(
             model.logits(last), uniforms[step : step + 1], SAMPLING.temperature, SAMPLING.top_p
         )
         if (token := int(drawn[0])) in model.eos_ids:
