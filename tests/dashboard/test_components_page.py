@@ -233,7 +233,7 @@ def test_charts_are_valid_vega_lite(ablated):
     )  # fmt: skip
     nodes = read.mart("circuit_component", model_id="teacher", task="numerals", budget=0.1)
     effects = read.mart("component_effect", model_id="teacher", task="numerals")
-    graph = circuit_charts.graph(nodes, effects, "T").to_dict()
+    graph = circuit_charts.graph(nodes, effects, "T", pl.DataFrame()).to_dict()
     drawn = graph["datasets"][graph["layer"][1]["data"]["name"]]
     # Two heads, of 30 and 60 points.
     assert sorted(row["size"] for row in drawn) == [30, 60]
