@@ -192,8 +192,11 @@ class Store:
             self._made = _KeptViews(self._worker)
 
     def close(self) -> None:
-        """Let go of lake and file."""
-        self._connection.close()
+        """Let go of lake and file, once nobody asks or works."""
+        with self._refreshing, self._asking:
+            if self.has_lake:
+                self._worker.close()
+            self._connection.close()
 
     def frame(self, sql: str, values: Sequence[object]) -> pl.DataFrame:
         """The answer to a question of relations, none of them older than this moment."""

@@ -190,31 +190,6 @@ def test_a_page_draws_itself_again_only_when_there_is_something_new(address, bro
     wait_for(lambda: "2 of 4 units" in text(browser), "the new unit", REFRESH_S)
 
 
-def test_two_windows_keep_their_own_controls_and_both_show_what_is_new(address, browser, add_pair):
-    first = browser.current_window_handle
-    opened = {"qwen2": first}
-    browser.get(address + "/families?family=qwen2")
-    browser.switch_to.new_window("window")
-    opened["llama"] = browser.current_window_handle
-    look_like(browser, "light", 1280, 900)
-    try:
-        browser.get(address + "/families?family=llama")
-        for family, other in (("qwen2", "llama"), ("llama", "qwen2")):
-            browser.switch_to.window(opened[family])
-            wait_for(lambda: "Copy link" in text(browser), f"the window of {family}")
-            assert f"{other}-distilled" not in text(browser)
-        for family, window in opened.items():
-            add_pair(f"{family}-pruned", (7000, 7000, 7000, 8000))
-            browser.switch_to.window(window)
-            found = f"{family}-pruned lies 7,000 × ε"
-            wait_for(lambda found=found: found in text(browser), f"the new {family}", REFRESH_S)
-            assert browser.current_url.endswith(f"families?family={family}")
-    finally:
-        browser.switch_to.window(opened["llama"])
-        browser.close()
-        browser.switch_to.window(first)
-
-
 def test_the_address_follows_the_controls_and_new_pairs_come_by_themselves(
     address, browser, add_pair
 ):
