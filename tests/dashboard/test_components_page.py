@@ -135,7 +135,7 @@ def test_the_circuit_shows_its_size_completeness_and_necessity(ablated, page):
     assert "2 of 4 heads and 1 of 2 MLPs alone do 92.0 (80.0 to 95.0) % of the task" in said(app)
     assert "all the rest does −4.00 (−6.00 to −2.00) %" in said(app)
     assert "Jaccard with the circuit at 20 %: 0.667" in said(app)
-    assert len(app.dataframe[0].value) == 4
+    assert len(app.dataframe[-1].value) == 4
 
 
 def test_a_model_without_a_student_is_shown_alone(ablated, page):
