@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
+import psutil
 import pytest
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
@@ -19,6 +20,12 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+
+from tests.dashboard.ablations import add_ablations
+from tests.dashboard.comparing import add_pairs
+from tests.dashboard.steps import add_steps
+from tests.dashboard.test_lineage_page import add_weights
+from warehouse.lake import Lake
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -59,12 +66,12 @@ def traced_address(traced, tmp_path: Path) -> Iterator[str]:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served(folder: Path, app: Path = APP, *, fails: bool = False) -> Iterator[str]:
     """A server of the home's lake, started from a folder that is not the repository's."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(APP), f"--server.port={port}"]
+    command = [sys.executable, "-m", "streamlit", "run", str(app), f"--server.port={port}"]
     log = folder / "server.log"
     with log.open("wb") as out:
         server = subprocess.Popen(
@@ -75,7 +82,7 @@ def served(folder: Path) -> Iterator[str]:
         wait_for(lambda: is_up(url) or server.poll() is not None, "the server")
         assert server.poll() is None, log.read_text()
         yield url
-        assert "Traceback" not in log.read_text(), log.read_text()
+        assert fails or "Traceback" not in log.read_text(), log.read_text()
     finally:
         server.terminate()
         server.wait(10)
@@ -176,6 +183,66 @@ def test_both_pages_render_and_nothing_is_cut(address, browser):
             wait_for(lambda: RUNS_SAYS in text(browser), RUNS_SAYS)
             wait_for(lambda: len(charts_on(browser)) == 1, "the sparkline")
             assert flaws(browser, background) == [], (width, mode)
+
+
+EMPTY = {"nights": "scan W.toml", "crosscoder": "Models and text of your own"}
+NEW_PAGES = {  # what each says of the planted lake, and how many charts it draws at least
+    "": ("What is known, and what is new?", 1),
+    "centroid": ("Where do the mean and the prompts disagree?", 1),
+    "triangles": ("Which is farther from its base than a stranger is?", 1),
+    "dossier": ("What is known of this derivative?", 0),
+    "compare": ("Where do two derivatives differ?", 1),
+    "lineage": ("From which base, and from which teacher?", 1),
+    "components": ("What did the student keep of its teacher's circuits?", 1),
+    "crosscoder": ("Which features did distillation make?", 0),
+    "stability": ("Did capability travel without the teacher's constraints?", 1),
+    "nights": ("What came to the hub last night?", 0),
+}
+
+
+def test_every_page_renders_wide_and_narrow_light_and_dark(home, tmp_path, browser):
+    with Lake.open() as lake:
+        for add in (add_pairs, add_ablations, add_steps, add_weights):
+            add(lake)
+    with served(tmp_path) as address:
+        for width, height, mode in ((1280, 900, "light"), (400, 800, "dark")):
+            look_like(browser, mode, width, height)
+            for name, (title, n_charts) in NEW_PAGES.items():
+                browser.get(f"{address}/{name}")
+                end = EMPTY.get(name, "Copy link")
+                wait_for(lambda says=title: says in text(browser), title)
+                wait_for(lambda says=end: says in text(browser), f"the end of {name}")
+                wait_for(
+                    lambda least=n_charts: len(charts_on(browser)) >= least, f"charts of {name}"
+                )
+                assert flaws(browser, BACKGROUNDS[mode]) == [], (name, width)
+
+
+def test_the_keyboard_reaches_every_page_and_the_picture_of_a_chart(address, browser):
+    browser.get(f"{address}/families")
+    wait_for(lambda: "Copy link" in text(browser), "the end of the page")
+    reached = set[str]()
+    for _ in range(60):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        reached.update(browser.switch_to.active_element.text.split("\n"))
+    assert {"Overview", "Runs", "As of", "llama", "PNG", "SVG"} <= reached
+
+
+def test_it_listens_on_this_machine_alone_and_an_error_tells_no_secret(home, tmp_path, browser):
+    (tmp_path / ".streamlit").mkdir()
+    shutil.copy(APP.parent / ".streamlit" / "config.toml", tmp_path / ".streamlit")
+    broken = tmp_path / "broken.py"
+    broken.write_text("import streamlit as st\nst.title('Broken')\nraise ValueError('hunter2')\n")
+    with served(tmp_path, broken, fails=True) as url:
+        port = int(url.rpartition(":")[2])
+        heard = {at.laddr.ip for at in psutil.net_connections("tcp")
+                 if at.status == psutil.CONN_LISTEN and at.laddr.port == port}  # fmt: skip
+        assert heard == {"127.0.0.1"}
+        browser.get(url)
+        wait_for(lambda: "Broken" in text(browser), "the page")
+        settled = settled_text(browser)
+    assert "error" in settled.casefold()
+    assert "hunter2" not in settled and "ValueError" not in settled and "broken.py" not in settled
 
 
 def test_a_page_draws_itself_again_only_when_there_is_something_new(address, browser, filled):
