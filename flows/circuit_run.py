@@ -157,6 +157,12 @@ class CircuitRun(Runner):
         if (edges := self._edge_job(ref)) is not None:
             self.run(ref, [edges])
 
+    def complete(self) -> None:
+        """All of it in this process, the first failure raised."""
+        for ref in self.choice.models():
+            self.ablate(ref)
+        self.conclude()
+
     def n_components(self, ref: str) -> int:
         """Heads and MLPs of a model."""
         return models.shape_of(self.source_of(ref))[1]

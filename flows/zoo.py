@@ -16,11 +16,15 @@ from pathlib import Path
 from tqdm import tqdm
 
 from flows.choice import Choice
+from flows.circuit_run import CircuitChoice, CircuitRun
+from flows.crosscode_run import Coder
 from flows.report import say
 from flows.session import Session
+from flows.stability_run import Assessment, Assessor
 from flows.targets import STRANGERS, Target, in_order, member_targets, zoo_ref
 from flows.tracer import Trace, Tracer
 from measure import zoo
+from measure.crosscoding import Crosscoding
 from measure.errors import BadInput
 from warehouse import pack
 from warehouse.lake import Lake, Location
@@ -85,8 +89,11 @@ def take_records(lake: Lake) -> None:
         )
 
 
-def traces() -> Iterator[Trace]:
-    """Sentence provenance of the calibrated families: one distilled member and one control each."""
+Question = Trace | Assessment | CircuitChoice | Crosscoding
+
+
+def questions() -> Iterator[Question]:
+    """What else is asked of members for the records, small enough to ship."""
     teacher, other = (zoo_ref(name) for name in ("teacher-forward", "teacher-gains-first"))
     for family in STRANGERS:
         for method in ("distilled", "sft-direct"):
@@ -98,6 +105,29 @@ def traces() -> Iterator[Trace]:
                 n_samples=TRACE_SAMPLES,
                 max_new_tokens=TRACE_TOKENS,
             )
+    yield CircuitChoice(
+        teacher=teacher,
+        students=(zoo_ref("depth-student"),),
+        tasks=("numerals",),
+        n_prompts=24,
+        parts=("circuits", "edges"),
+    )
+    yield Assessment(
+        teacher=teacher,
+        students=tuple(zoo_ref(f"llama-distilled{how}") for how in ("", "-lora")),
+        n_samples=1,
+        max_new_tokens=192,
+    )
+    for method in ("distilled", "sft-direct"):
+        yield Crosscoding(
+            base=zoo_ref("llama-base"),
+            distilled=zoo_ref(f"llama-{method}"),
+            latents=256,
+            contexts=3,
+            ablation_pairs=20,
+            control_draws=1,
+            skip=() if method == "distilled" else ("ablation", "steering", "parallelogram"),
+        )
 
 
 def build_hash() -> str:
@@ -119,7 +149,7 @@ def measure_members(location: Location, jobs: int) -> int:
         (_measure_member, bases),
         (_measure_member, refs),
         (_compare_member, targets),
-        (_trace_member, list(traces())),
+        (_ask_members, list(questions())),
     ]
     context = multiprocessing.get_context("spawn")
     with (
@@ -156,10 +186,19 @@ def _compare_member(location: Location, target: Target) -> None:
         _session(lake).measure_distances(target)
 
 
-def _trace_member(location: Location, trace: Trace) -> None:
-    """Trace the sentences of one derivative, in a process of its own."""
+def _ask_members(location: Location, asked: Question) -> None:
+    """Answer one question about members, in a process of its own."""
     with Lake.open(location) as lake:
-        Tracer(lake, trace, DEVICE).complete()
+        match asked:
+            case Trace():
+                Tracer(lake, asked, DEVICE).complete()
+            case Assessment():
+                Assessor(lake, asked, DEVICE).complete()
+            case CircuitChoice():
+                for task in asked.tasks:
+                    CircuitRun(lake, asked, DEVICE, task).complete()
+            case Crosscoding():
+                Coder(lake, asked, DEVICE).complete()
 
 
 def _organisms(session: Session) -> Iterable[dict[str, object]]:

@@ -31,7 +31,7 @@ class AttentionPattern:
     position: int  # of the token that looks, from 0
     token: str  # its text
     role: str | None  # what stands there; null: no role of the task
-    weights: list[float]  # on each token of the prompt, in order; they sum to 1
+    weights: tuple[float, ...]  # on each token of the prompt, in order; they sum to 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +66,8 @@ class MlpProjection:
     layer_student: int  # of the MLP it is most similar to
     whose: Literal["teacher", "student"]
     prompt_id: str
-    tokens: list[str]
-    first: list[float]  # token by token, on the first principal axis of all prompts' outputs
-    second: list[float]
+    tokens: tuple[str, ...]
+    first: tuple[float, ...]  # token by token, on the first principal axis of all prompts' outputs
+    second: tuple[float, ...]
     share_first: float  # of the variance of all prompts' outputs, 0 to 1
     share_second: float

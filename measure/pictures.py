@@ -66,7 +66,7 @@ def attention_patterns(model: CausalLM, task: TaskSet) -> Iterator[AttentionPatt
                     position=position,
                     token=texts[position],
                     role=role_of.get(position),
-                    weights=weights,
+                    weights=tuple(weights),
                 )
 
 
@@ -144,9 +144,9 @@ def mlp_clouds(
                     layer_student=student,
                     whose=whose,
                     prompt_id=key,
-                    tokens=texts,
-                    first=scores[:, 0].tolist(),
-                    second=scores[:, 1].tolist(),
+                    tokens=tuple(texts),
+                    first=tuple(scores[:, 0].tolist()),
+                    second=tuple(scores[:, 1].tolist()),
                     share_first=float(found.shares[0]),
                     share_second=float(found.shares[1]),
                 )
