@@ -3,7 +3,8 @@
 from prefect import flow, task
 
 from flows import processes, slots
-from flows.circuit_run import CircuitChoice, CircuitRun
+from flows.circuit_plans import CircuitChoice
+from flows.circuit_run import CircuitRun
 from flows.measuring import ON_DEVICE, SomeFailed, failure_of
 from measure import models
 from warehouse.lake import Lake

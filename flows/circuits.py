@@ -9,7 +9,8 @@ from rich.text import Text
 
 from flows import command, estimating
 from flows.choice import validated
-from flows.circuit_run import CircuitChoice, CircuitRun
+from flows.circuit_plans import CircuitChoice
+from flows.circuit_run import CircuitRun
 from flows.report import console, note, number, say, with_interval, write_json
 from measure import circuit_verdicts, models, sources
 from measure.circuit_jobs import probe_labels

@@ -42,7 +42,7 @@ def add_circuits(commands: "Commands") -> None:
         default=[],
         metavar="PART",
         dest="parts",
-        # Those of flows.circuit_run, which imports torch.
+        # Those of flows.circuit_plans, which imports torch.
         choices=(
             "estimates",
             "circuits",

@@ -16,7 +16,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from flows.choice import Choice
-from flows.circuit_run import CircuitChoice, CircuitRun
+from flows.circuit_plans import CircuitChoice
+from flows.circuit_run import CircuitRun
 from flows.crosscode_run import Coder
 from flows.report import say
 from flows.session import Session

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from flows import cli
-from flows.circuit_run import CircuitChoice, CircuitRun
+from flows.circuit_plans import CircuitChoice
+from flows.circuit_run import CircuitRun
 from measure import ablation
 from tests.masked import write_masked
 from warehouse import checks, read
