@@ -100,7 +100,7 @@ def test_families_are_drawn_by_what_is_known_of_their_derivatives(filled):
     )
     chart = charts.families(scar)
     spec = chart.to_dict()
-    assert spec["title"]["subtitle"].startswith("n = 4 derivatives")
+    assert spec["title"]["subtitle"][0].startswith("n = 4 derivatives")
     shapes = {layer["mark"]["shape"]: rows(chart, layer) for layer in layers(chart)}
     assert {row["derivative"] for row in shapes["circle"]} == {
         "llama-sft-direct",
