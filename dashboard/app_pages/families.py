@@ -65,8 +65,10 @@ else:
         pl.col("derivative_id").is_in(detailed["derivative_id"].implode())
     )
     live.draw(charts.scars(detailed, seeds))
+    n_left = measured_here.height - detailed.height
     st.caption(
-        "● one seed · ✖ the largest seed, kept apart and named · bar: range of the other seeds · "
+        (f"The {detailed.height} loudest; {n_left:,} more stand below. · " if n_left > 0 else "")
+        + "● one seed · ✖ the largest seed, kept apart and named · bar: range of the other seeds · "
         "□ how far an unrelated model lies from the same base · grey band: up to the floor, 1 ε "
         "or the pair's own noise · pale: not interpretable. "
         "Every value is measured, none is published."
