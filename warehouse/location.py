@@ -5,6 +5,7 @@ And the one kind of error it raises.
 
 import errno
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Mapping
@@ -52,7 +53,11 @@ class Location:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Location":
-        """CICATRIX_CATALOG and CICATRIX_DATA; without them, the folder `lake` in the home."""
+        """CICATRIX_CATALOG and CICATRIX_DATA; without them, the folder `lake` in the home.
+
+        Raises:
+            LakeError: the catalog is of a kind that no lake has.
+        """
         catalog, data = env.get("CICATRIX_CATALOG", ""), env.get("CICATRIX_DATA", "")
         if not catalog:
             folder = home(env) / "lake"
@@ -61,7 +66,13 @@ class Location:
             rest = catalog.partition(":")[2]  # key=value pairs, or what follows the scheme of a URL
             libpq = f"postgresql:{rest}" if rest.startswith("//") else rest
             return cls(f"postgres:{libpq}", data, True)
-        file = Path(catalog.removeprefix("sqlite:")).expanduser().absolute()
+        name = catalog.removeprefix("sqlite:")
+        if kind := re.match(r"\w{2,}:", name):
+            raise LakeError(
+                f"a catalog of kind '{kind[0]}' cannot be: give a SQLite file, or 'postgres:' and "
+                "what libpq connects by, such as 'postgres:dbname=lake host=db'"
+            )
+        file = Path(name).expanduser().absolute()
         return cls(str(file), data or str(file.parent / "data"), True)
 
     @property

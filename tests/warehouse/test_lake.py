@@ -280,6 +280,12 @@ def test_a_postgres_catalog_is_given_as_pairs_or_as_a_url(catalog, libpq):
     assert "secret" not in place.name
 
 
+def test_a_catalog_of_no_known_kind_is_refused():
+    with pytest.raises(LakeError, match="a catalog of kind 'mysql:' cannot be: give a SQLite file"):
+        Location.from_env({"CICATRIX_CATALOG": "mysql://somebody:secret@host/lake"})
+    assert Location.from_env({"CICATRIX_CATALOG": "sqlite:/a/b"}).catalog == "/a/b"
+
+
 def test_a_missing_configured_catalog_is_an_error_until_it_is_made(tmp_path):
     place = Location.from_env({"CICATRIX_CATALOG": str(tmp_path / "there" / "catalog.sqlite")})
     for attempt in (lambda: Lake.open(place), lambda: read.mart("structural_scar", place)):
