@@ -3,15 +3,13 @@
 -- student: its label
 -- task: name of the prompts
 select
-    task.teacher_id,
-    coalesce(teacher.label, task.teacher_id) as teacher,
-    task.model_id as student_id,
-    coalesce(student.label, task.model_id) as student,
-    task.task,
-    task.prompt_set_sha256,
+    asked.teacher_id,
+    asked.teacher,
+    asked.student_id,
+    asked.student,
+    asked.task,
+    asked.prompt_set_sha256,
     matched.* exclude (measurement_id),
-    task.measurement_id
-from stg_task_measurement as task
+    asked.measurement_id
+from stg_task_pair as asked
 inner join component_match as matched using (measurement_id)
-left join model as teacher on task.teacher_id = teacher.model_id
-left join model as student on task.model_id = student.model_id

@@ -26,16 +26,14 @@ points as (
 )
 
 select
-    task.teacher_id,
-    coalesce(teacher.label, task.teacher_id) as teacher,
-    task.model_id as student_id,
-    coalesce(student.label, task.model_id) as student,
-    task.task,
-    task.prompt_set_sha256,
+    asked.teacher_id,
+    asked.teacher,
+    asked.student_id,
+    asked.student,
+    asked.task,
+    asked.prompt_set_sha256,
     points.* exclude (measurement_id),
     points.position = 0 as is_first,
-    task.measurement_id
-from stg_task_measurement as task
+    asked.measurement_id
+from stg_task_pair as asked
 inner join points using (measurement_id)
-left join model as teacher on task.teacher_id = teacher.model_id
-left join model as student on task.model_id = student.model_id

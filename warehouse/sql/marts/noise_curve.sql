@@ -11,12 +11,12 @@
 -- responds: whether alignment responds to noise on this scale, by all sigmas
 -- verdict_reason: why that is unknown; null when it is known
 select
-    task.teacher_id,
-    coalesce(teacher.label, task.teacher_id) as teacher,
-    task.model_id as student_id,
-    coalesce(student.label, task.model_id) as student,
-    task.task,
-    task.prompt_set_sha256,
+    asked.teacher_id,
+    asked.teacher,
+    asked.student_id,
+    asked.student,
+    asked.task,
+    asked.prompt_set_sha256,
     point.scale,
     point.sigma,
     count(*)::integer as n_seeds,
@@ -33,17 +33,15 @@ select
     any_value(verdict.spearman) as spearman,
     any_value(verdict.responds) as responds,
     any_value(verdict.reason) as verdict_reason,
-    task.measurement_id
-from stg_task_measurement as task
+    asked.measurement_id
+from stg_task_pair as asked
 inner join noise_point as point using (measurement_id)
-left join stg_task_measurement as response
+left join stg_task_pair as response
     on
         response.method = 'noise_response'
-        and task.teacher_id = response.teacher_id
-        and task.model_id = response.model_id
-        and task.prompt_set_sha256 = response.prompt_set_sha256
+        and asked.teacher_id = response.teacher_id
+        and asked.student_id = response.student_id
+        and asked.prompt_set_sha256 = response.prompt_set_sha256
 left join noise_verdict as verdict
     on response.measurement_id = verdict.measurement_id and point.scale = verdict.scale
-left join model as teacher on task.teacher_id = teacher.model_id
-left join model as student on task.model_id = student.model_id
 group by all
