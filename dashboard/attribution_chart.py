@@ -76,31 +76,31 @@ def ranking(rows: pl.DataFrame) -> alt.LayerChart:
             "n_rollouts_distilled": "Rollouts of the distilled", "n_rollouts_own": "and its own",
         },
     )  # fmt: skip
-    colour = alt.value(LABEL_COLOURS["Teacher"])
+    colour = alt.ColorValue(LABEL_COLOURS["Teacher"])
     shade = alt.Opacity("opacity:Q", scale=None)
     known = drawn.drop_nulls("share")
     inside = known.remove("is_beyond")
     layers = alt.layer(
         alt.Chart(drawn).mark_bar(height=_BAND, color=GREY, opacity=0.28)
-        .encode(alt.X("edge:Q"), y, x2="null_share:Q", tooltip=tip),
+        .encode(alt.X("edge:Q"), y, alt.X2("null_share:Q"), tooltip=tip),
         alt.Chart(drawn).mark_tick(thickness=1.5, size=_BAND, color=GREY)
         .encode(alt.X("null_share:Q"), y, tooltip=tip),
         alt.Chart(drawn.head(1)).mark_text(dy=_NOTE_ABOVE, align="left", dx=4)
-        .encode(alt.X("null_share:Q"), y, text=alt.value("null")),
+        .encode(alt.X("null_share:Q"), y, alt.TextValue("null")),
         alt.Chart(inside.drop_nulls("low")).mark_rule(strokeWidth=3)
-        .encode(alt.X("low:Q"), y, x2="high:Q", color=colour, opacity=shade),
+        .encode(alt.X("low:Q"), y, alt.X2("high:Q"), color=colour, opacity=shade),
         alt.Chart(inside.filter("is_attributed")).mark_point(filled=True, size=110)
-        .encode(x, y, color=colour, opacity=alt.value(1), tooltip=tip),
+        .encode(x, y, alt.OpacityValue(1), color=colour, tooltip=tip),
         alt.Chart(inside.remove("is_attributed"))
         .mark_point(filled=False, size=80, strokeWidth=1.8)
         .encode(x, y, color=colour, opacity=shade, tooltip=tip),
         alt.Chart(inside.filter(pl.col("share") <= 0.5))
         .mark_text(align="left", dx=8)
-        .encode(alt.X("high:Q"), y, text="note:N"),
+        .encode(alt.X("high:Q"), y, alt.Text("note:N")),
         alt.Chart(inside.filter(pl.col("share") > 0.5))
-        .mark_text(align="right", dx=-10).encode(alt.X("low:Q"), y, text="note:N"),
+        .mark_text(align="right", dx=-10).encode(alt.X("low:Q"), y, alt.Text("note:N")),
         alt.Chart(drawn.filter(pl.col("is_beyond").fill_null(value=True)))
-        .mark_text(align="left", dx=5).encode(alt.X("edge:Q"), y, text="note:N", tooltip=tip),
+        .mark_text(align="left", dx=5).encode(alt.X("edge:Q"), y, alt.Text("note:N"), tooltip=tip),
     )  # fmt: skip
     title = alt.Title(
         "Who taught it? Each candidate beside its null",

@@ -77,11 +77,11 @@ def brittleness(models: pl.DataFrame) -> alt.LayerChart:
     known = rows.drop_nulls(drop)
     layers: list[alt.Chart] = [
         alt.Chart(known).mark_bar(height=_BAND, color=GREY, opacity=_FAINT)
-        .encode(alt.X("zero:Q"), y, x2="floor_mean_drop_pct:Q", tooltip=tip),
+        .encode(alt.X("zero:Q"), y, alt.X2("floor_mean_drop_pct:Q"), tooltip=tip),
         alt.Chart(known).mark_rule(strokeWidth=2, color=HELPS)
-        .encode(alt.X(f"ci_low_{drop}:Q"), y, x2=f"ci_high_{drop}:Q"),
+        .encode(alt.X(f"ci_low_{drop}:Q"), y, alt.X2(f"ci_high_{drop}:Q")),
         alt.Chart(known).mark_rule(strokeWidth=7, color=HELPS, opacity=0.5)
-        .encode(alt.X(f"prompt_ci_low_{drop}:Q"), y, x2=f"prompt_ci_high_{drop}:Q"),
+        .encode(alt.X(f"prompt_ci_low_{drop}:Q"), y, alt.X2(f"prompt_ci_high_{drop}:Q")),
         *(
             alt.Chart(known.filter(pl.col("whose") == whose))
             .mark_point(shape=shape, filled=True, size=130, color=HELPS, opacity=1)
@@ -92,7 +92,7 @@ def brittleness(models: pl.DataFrame) -> alt.LayerChart:
         .encode(alt.X("top5_drop_pct:Q"), y, tooltip=tip),
         alt.Chart(rows.filter(pl.col(drop).is_null()))
         .mark_text(align="right", baseline="middle")
-        .encode(x=alt.value("width"), y=y, text=alt.value("not known")),
+        .encode(alt.XValue("width"), alt.TextValue("not known"), y=y),
     ]  # fmt: skip
     n = "–".join(str(n) for n in sorted(set(rows["n_prompts"])))
     title = alt.Title("What losing a component costs", subtitle=f"n = {n} prompts; measured")
@@ -131,9 +131,9 @@ def differences(pairs: pl.DataFrame) -> alt.LayerChart:
         alt.Chart(pl.DataFrame({"x": [0.0]})).mark_rule(color=GREY, strokeDash=[4, 3])
         .encode(alt.X("x:Q")),
         base.mark_rule(strokeWidth=2, color=HELPS)
-        .encode(alt.X(f"ci_low_{of}:Q"), y, x2=f"ci_high_{of}:Q"),
+        .encode(alt.X(f"ci_low_{of}:Q"), y, alt.X2(f"ci_high_{of}:Q")),
         base.mark_rule(strokeWidth=7, color=HELPS, opacity=0.5)
-        .encode(alt.X(f"prompt_ci_low_{of}:Q"), y, x2=f"prompt_ci_high_{of}:Q"),
+        .encode(alt.X(f"prompt_ci_low_{of}:Q"), y, alt.X2(f"prompt_ci_high_{of}:Q")),
         *(
             alt.Chart(rows.filter(pl.col("is_paper_mode") == is_paper))
             .mark_point(
@@ -186,11 +186,11 @@ def variants(rows: pl.DataFrame) -> alt.LayerChart:
     shade = alt.Opacity("shade:Q", scale=None)
     layers: list[alt.Chart] = [
         base.mark_rule(strokeWidth=12, color=GREY, opacity=0.35)
-        .encode(alt.X("null_low:Q"), y, x2="null_high:Q", tooltip=tip),
+        .encode(alt.X("null_low:Q"), y, alt.X2("null_high:Q"), tooltip=tip),
         base.mark_tick(thickness=2, size=14, color=GREY)
         .encode(alt.X("null_alignment:Q"), y, tooltip=tip),
         base.mark_rule(strokeWidth=2, color=HELPS)
-        .encode(alt.X("ci_low_alignment:Q"), y, shade, x2="ci_high_alignment:Q"),
+        .encode(alt.X("ci_low_alignment:Q"), y, shade, alt.X2("ci_high_alignment:Q")),
         base.mark_point(shape="circle", filled=True, size=95, color=HELPS)
         .encode(x, y, shade, tooltip=tip),
     ]  # fmt: skip
@@ -268,7 +268,7 @@ def graph(
             .encode(x, y, size.legend(None), tooltip=tip)
             for is_mlp in (False, True)
         ),
-        alt.Chart(drawn).mark_text(dy=22, baseline="middle").encode(x, y, text="component:N"),
+        alt.Chart(drawn).mark_text(dy=22, baseline="middle").encode(x, y, alt.Text("component:N")),
     ]  # fmt: skip
     chart = cast(alt.LayerChart, alt.layer(*layers))
     subtitle = f"{drawn.height} of {effects.height} components; area: points it is worth; measured"
@@ -321,7 +321,7 @@ def sweep(circuits: pl.DataFrame) -> alt.LayerChart:
             mine.mark_point(color=colour, filled=is_filled, size=60, strokeWidth=1.6, opacity=1)
             .encode(x, y, tooltip=tip),
             alt.Chart(first).mark_text(align="left", dx=9, dy=-12, baseline="middle")
-            .encode(x, y, text="what:N"),
+            .encode(x, y, alt.Text("what:N")),
         ]  # fmt: skip
     chart = cast(alt.LayerChart, alt.layer(*layers))
     return chart.properties(

@@ -58,7 +58,7 @@ def lines(
     layers = [
         told.mark_point(shape="triangle-down", size=90, color=GREY, filled=True, opacity=1)
         .encode(x, y),
-        told.mark_text(dy=20, baseline="middle").encode(x, y, text="component:N"),
+        told.mark_text(dy=20, baseline="middle").encode(x, y, alt.Text("component:N")),
     ]  # fmt: skip
     if drawn.is_empty():
         return layers

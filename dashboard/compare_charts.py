@@ -52,11 +52,11 @@ def paired(differences: pl.DataFrame, one: str, other: str) -> alt.LayerChart:
         alt.Chart(pl.DataFrame({"at": [0.0]})).mark_rule(color=GREY).encode(x),
         alt.Chart(rows.drop_nulls("from_at"))
         .mark_rule(strokeWidth=2, color=GREY)
-        .encode(alt.X("from_at:Q"), y, opacity=shade, x2="to_at:Q"),
+        .encode(alt.X("from_at:Q"), y, alt.X2("to_at:Q"), opacity=shade),
         alt.Chart(rows)
         .mark_point(shape=ROLE_SHAPES["derivative"], filled=True, size=120, color=GREY)
         .encode(x, y, opacity=shade, tooltip=tip),
-        alt.Chart(rows).mark_text(dy=-13).encode(x, y, text="label:N"),
+        alt.Chart(rows).mark_text(dy=-13).encode(x, y, alt.Text("label:N")),
     )
     title = alt.Title(
         f"{one} less {other}",
@@ -91,7 +91,7 @@ def blocks(rows: pl.DataFrame, one: str, other: str, family: str | None) -> alt.
         alt.Chart(sides.filter("is_first"))
         .mark_point(shape="circle", size=320, strokeWidth=1.5, color=GREY)
         .encode(x, y),
-        alt.Chart(last).mark_text(align="right", dy=-14).encode(x, y, text="who:N"),
+        alt.Chart(last).mark_text(align="right", dy=-14).encode(x, y, alt.Text("who:N")),
     )
     title = alt.Title("Blocks of weights", subtitle=f"n = {rows.height} blocks; measured")
     return cast(alt.LayerChart, layers).properties(height=280, width="container", title=title)

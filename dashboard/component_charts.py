@@ -191,7 +191,7 @@ def links(matches: pl.DataFrame, teacher: pl.DataFrame, student: pl.DataFrame) -
     layers: list[alt.Chart] = [
         alt.Chart(lines).mark_rule().encode(
             x, y, colour, width, alt.Opacity("opacity:Q", scale=None),
-            x2="x_student:Q", y2="y_student:Q", tooltip=tip,
+            x2=alt.X2("x_student:Q"), y2=alt.Y2("y_student:Q"), tooltip=tip,
         )
     ]  # fmt: skip
     for side, align, dx in zip(sides, ("right", "left"), (-9, 9), strict=True):
@@ -251,7 +251,7 @@ def _names(side: pl.DataFrame, align: str, dx: int) -> list[alt.Chart]:
     layers.append(
         alt.Chart(named)
         .mark_text(align=cast(Any, align), dx=dx, baseline="middle")
-        .encode(x, y, text="component:N")
+        .encode(x, y, alt.Text("component:N"))
     )
     return layers
 
@@ -291,8 +291,8 @@ def mlp_map(matches: pl.DataFrame) -> alt.LayerChart:
     if drawn["student_layer"].n_unique() <= 8:
         on_dark = pl.col("similarity") > _DARK
         layers += [
-            _letters(drawn.remove(on_dark)).encode(x, y, text="similarity_said:N"),
-            _letters(drawn.filter(on_dark), "#fff").encode(x, y, text="similarity_said:N"),
+            _letters(drawn.remove(on_dark)).encode(x, y, alt.Text("similarity_said:N")),
+            _letters(drawn.filter(on_dark), "#fff").encode(x, y, alt.Text("similarity_said:N")),
         ]
     chart = cast(alt.LayerChart, alt.layer(*layers))
     return chart.properties(
@@ -349,11 +349,11 @@ def prompts(rows: pl.DataFrame, name: str) -> alt.LayerChart:
             alt.Color(
                 "is_for:N", legend=None, scale=alt.Scale(domain=[True, False], range=[HELPS, HARMS])
             ),
-            y2=alt.datum(0),
+            y2=alt.Y2Datum(0),
             tooltip=tip,
         )
     )
-    zero = alt.Chart(pl.DataFrame({"y": [0.0]})).mark_rule(color=GREY).encode(y="y:Q")
+    zero = alt.Chart(pl.DataFrame({"y": [0.0]})).mark_rule(color=GREY).encode(alt.Y("y:Q"))
     chart = cast(alt.LayerChart, alt.layer(bars, zero))
     title = alt.Title(name, subtitle=f"n = {drawn.height} prompts; measured")
     return chart.properties(height=220, width="container", title=title)

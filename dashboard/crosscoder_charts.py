@@ -76,11 +76,16 @@ def histogram(bins: pl.DataFrame) -> alt.Chart:
                 title="NRN: 0 base-only, 0.5 shared, 1 distilled-only",
                 scale=alt.Scale(domain=[0, 1]),
             ),
-            x2="nrn_high",
+            x2=alt.X2("nrn_high"),
             y=alt.Y("sum(value)", title="latents"),
             color=alt.Color(
                 "kind", scale=colours, legend=alt.Legend(title=None, orient="top", columns=2)
             ),
-            tooltip=["kind", "nrn_low", "nrn_high", alt.Tooltip("value", title="latents")],
+            tooltip=[
+                alt.Tooltip("kind"),
+                alt.Tooltip("nrn_low"),
+                alt.Tooltip("nrn_high"),
+                alt.Tooltip("value", title="latents"),
+            ],
         )
     )

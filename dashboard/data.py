@@ -1,5 +1,6 @@
 """What the pages ask of the lake, each answer kept until something newer is complete."""
 
+import time
 from datetime import UTC, datetime
 
 import polars as pl
@@ -10,17 +11,24 @@ from warehouse.lake import Location
 
 # Their states follow the clock too: a run without a sign for long turns silent with no new row.
 _FOLLOWS_THE_CLOCK = ("run", "run_unit")
+_CLOCK_S = 60
 AS_OF = "as_of"  # the control, in every address
 LOOKING_BACK = "looking_back"  # what it says, kept from page to page
+_BEGAN = "page_began"
+
+
+def begin_page() -> None:
+    """All that a page shows is of the lake as it is from now on; it looks there once."""
+    st.session_state[_BEGAN] = time.monotonic()
 
 
 def mart(name: str, **equals: object) -> pl.DataFrame:
     """Rows of a mart; asked anew only when something that they follow from has changed."""
-    location, then = Location.from_env(), as_of()
-    if name in _FOLLOWS_THE_CLOCK:
-        return kept.mart(name, location, as_of=then, **equals)
-    key = (location.catalog, location.data, then, tuple(sorted(equals.items())))
-    return _kept(name, key, kept.state(name, location, as_of=then), location, equals, then)
+    location, then, began = Location.from_env(), as_of(), st.session_state.get(_BEGAN)
+    clock = int(time.time() // _CLOCK_S) if name in _FOLLOWS_THE_CLOCK else None
+    key = (location.catalog, location.data, then, tuple(sorted(equals.items())), clock)
+    state = kept.state(name, location, as_of=then, seen_since=began)
+    return _kept(name, key, state, location, equals, then, began)
 
 
 def as_of() -> datetime | None:
@@ -37,8 +45,9 @@ def _kept(
     _location: Location,
     _equals: dict[str, object],
     _as_of: datetime | None,
+    _seen_since: float | None,
 ) -> pl.DataFrame:
-    return kept.mart(name, _location, as_of=_as_of, **_equals)
+    return kept.mart(name, _location, as_of=_as_of, seen_since=_seen_since, **_equals)
 
 
 def of_families(frame: pl.DataFrame, families: list[str]) -> pl.DataFrame:

@@ -79,19 +79,19 @@ def centroid_against_crp(pairs: pl.DataFrame, chosen: str) -> alt.LayerChart:
         alt.Chart(mine.with_columns(low=pl.lit(low))).mark_rule(color=GREY, strokeDash=[5, 4])
         .encode(alt.X("x_floor:Q", scale=scale)),
         alt.Chart(mine).mark_rule(color=GREY, strokeDash=[5, 4])
-        .encode(y=alt.Y("y_floor:Q", scale=scale)),
+        .encode(alt.Y("y_floor:Q", scale=scale)),
         diagonal.mark_line(color=GREY, strokeWidth=1.5).encode(x, y),
         alt.Chart(pl.DataFrame({"x": [at], "y": [at]}))
         .mark_text(align="right", dx=-10, dy=-4)
-        .encode(x, y, text=alt.value("nothing cancels")),
+        .encode(x, y, alt.TextValue("nothing cancels")),
         alt.Chart(floored).mark_tick(orient="horizontal", color=GREY, size=12, thickness=1.5)
-        .encode(x, alt.Y("y_floor:Q"), opacity=alt.value(0.75)),
+        .encode(x, alt.Y("y_floor:Q"), alt.OpacityValue(0.75)),
         alt.Chart(floored).mark_tick(orient="vertical", color=GREY, size=12, thickness=1.5)
-        .encode(alt.X("x_floor:Q"), y, opacity=alt.value(0.75)),
+        .encode(alt.X("x_floor:Q"), y, alt.OpacityValue(0.75)),
         alt.Chart(floored.filter(pl.col("ci_low_centroid_distance") > 0)).mark_rule(strokeWidth=1.5)
-        .encode(x, alt.Y("ci_low_centroid_distance:Q"), y2="ci_high_centroid_distance:Q",
+        .encode(x, alt.Y("ci_low_centroid_distance:Q"), y2=alt.Y2("ci_high_centroid_distance:Q"),
                 color=hue, opacity=alt.Opacity("opacity:Q", scale=None)),
-        points.encode(x, y, color=hue, opacity=alt.Opacity("opacity:Q", scale=None), tooltip=tip)
+        points.encode(x, y, alt.Opacity("opacity:Q", scale=None), color=hue, tooltip=tip)
         .add_params(click),
         alt.Chart(mine).mark_point(shape="circle", size=420, strokeWidth=1.5, color=GREY)
         .encode(x, y),
@@ -140,8 +140,8 @@ def prompts_by_sign(prompts: pl.DataFrame) -> alt.LayerChart:
             stroke=alt.Stroke("colour:N", scale=None),
             fillOpacity=alt.FillOpacity("fill:Q", scale=None),
         ),
-        bars.mark_rule(color=GREY, opacity=0.8).encode(x, alt.Y("low:Q"), y2="high:Q"),
-        alt.Chart(pl.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(y="zero:Q"),
+        bars.mark_rule(color=GREY, opacity=0.8).encode(x, alt.Y("low:Q"), alt.Y2("high:Q")),
+        alt.Chart(pl.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(alt.Y("zero:Q")),
     )  # fmt: skip
     title = alt.Title(
         f"{n_up} prompts up, {n_down} down",
@@ -251,9 +251,9 @@ def triangles(pairs: pl.DataFrame) -> alt.LayerChart:
         for mark, (shape, filled, size) in _MARKS.items()
     )
     layers = alt.layer(
-        break_side.mark_rect(color=GREY, opacity=0.13).encode(x, x2="to:Q"),
+        break_side.mark_rect(color=GREY, opacity=0.13).encode(x, alt.X2("to:Q")),
         alt.Chart(pl.DataFrame({"ratio": [1.0]})).mark_rule(color=GREY).encode(x),
-        alt.Chart(bars).mark_rule(strokeWidth=1.5).encode(x, y, hue, shade, x2="to:Q"),
+        alt.Chart(bars).mark_rule(strokeWidth=1.5).encode(x, y, hue, shade, alt.X2("to:Q")),
         *marks,
     )
     title = alt.Title(

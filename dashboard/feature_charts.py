@@ -163,7 +163,7 @@ def nrn_by_size(rows: pl.DataFrame) -> alt.LayerChart:
         base.transform_filter("!datum.is_interpretable")
         .mark_point(filled=False, size=70)
         .encode(x, y, colour, tooltip=tip),
-        base.mark_text(align="left", dx=9, color=GREY).encode(x, y, text="distilled:N"),
+        base.mark_text(align="left", dx=9, color=GREY).encode(x, y, alt.Text("distilled:N")),
     )
     title = alt.Title("How much is the distilled model's", subtitle=f"n = {rows.height} pairs")
     return cast(alt.LayerChart, alt.layer(*layers)).properties(
@@ -194,10 +194,10 @@ def geometry_against_accuracy(rows: pl.DataFrame) -> alt.LayerChart:
     colour = _family(drawn)
     base = alt.Chart(drawn)
     across = base.mark_rule().encode(
-        alt.X("ci_low_d_area:Q"), y, colour, x2=alt.X2("ci_high_d_area:Q")
+        alt.X("ci_low_d_area:Q"), y, colour, alt.X2("ci_high_d_area:Q")
     )
     along = base.mark_rule().encode(
-        x, alt.Y("ci_low_d_accuracy:Q"), colour, y2=alt.Y2("ci_high_d_accuracy:Q")
+        x, alt.Y("ci_low_d_accuracy:Q"), colour, alt.Y2("ci_high_d_accuracy:Q")
     )
     points = base.mark_point(filled=True, size=70, opacity=1).encode(x, y, colour, tooltip=tip)
     title = alt.Title(

@@ -174,7 +174,7 @@ def probes(rows: pl.DataFrame, name: str) -> alt.LayerChart:
         base.mark_line(color=HELPS, strokeWidth=2).encode(x, y),
         base.mark_point(color=HELPS, filled=True, size=70, opacity=1).encode(x, y, tooltip=tip),
         ends.mark_text(align="left", dx=9, dy=-10)
-        .encode(x, alt.Y("mean_control:Q"), text=alt.value("control")),
+        .encode(x, alt.Y("mean_control:Q"), alt.TextValue("control")),
     ]  # fmt: skip
     chart = cast(alt.LayerChart, alt.layer(*layers))
     seeds = drawn["n_seeds"].max()
@@ -223,7 +223,7 @@ def noise(rows: pl.DataFrame) -> alt.LayerChart:
         ),
         alt.Chart(drawn.drop_nulls("mean_null").tail(1))
         .mark_text(align="right", dy=12)
-        .encode(x, alt.Y("mean_null:Q"), text=alt.value("null")),
+        .encode(x, alt.Y("mean_null:Q"), alt.TextValue("null")),
     ]  # fmt: skip
     chart = cast(alt.LayerChart, alt.layer(*layers))
     title = alt.Title(

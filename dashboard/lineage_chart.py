@@ -69,29 +69,28 @@ def lineage_map(nodes: pl.DataFrame, edges: pl.DataFrame) -> alt.LayerChart:
     points = (
         alt.Chart(drawn.filter(pl.col("kind") == kind))
         .mark_point(shape=ROLE_SHAPES[kind], filled=True, size=size, cursor="pointer")
-        .encode(x, y, color=hue, opacity=alt.Opacity("opacity:Q", scale=None), tooltip=tip)
+        .encode(x, y, alt.Opacity("opacity:Q", scale=None), color=hue, tooltip=tip)
         for kind, size in (("derivative", 75), ("teacher", 130), ("base", 150))
     )
     first, *others = points
     layers = alt.layer(
         alt.Chart(lines.filter(from_base)).mark_rule()
         .encode(
-            x, y, x2="to_x:Q", y2="to_y:Q", color=hue, opacity=alt.value(0.35), tooltip=edge_tip,
-            strokeWidth=alt.StrokeWidth("width:Q", scale=None),
+            x, y, alt.X2("to_x:Q"), alt.Y2("to_y:Q"), hue, alt.OpacityValue(0.35),
+            alt.StrokeWidth("width:Q", scale=None), tooltip=edge_tip,
         ),
         alt.Chart(lines.filter(taught)).mark_rule(strokeDash=[4, 4], color=GREY)
         .encode(
-            x, y, x2="to_x:Q", y2="to_y:Q", tooltip=edge_tip,
-            opacity=alt.Opacity("opacity:Q", scale=None),
-            strokeWidth=alt.StrokeWidth("width:Q", scale=None),
+            x, y, alt.X2("to_x:Q"), alt.Y2("to_y:Q"), alt.Opacity("opacity:Q", scale=None),
+            alt.StrokeWidth("width:Q", scale=None), tooltip=edge_tip,
         ),
         first.add_params(click),
         *others,
         alt.Chart(drawn.filter(pl.col("kind") == "base"))
-        .mark_text(align="left", dx=-6, dy=-15).encode(x, y, text="model:N"),
+        .mark_text(align="left", dx=-6, dy=-15).encode(x, y, alt.Text("model:N")),
         alt.Chart(drawn.filter(pl.col("kind") == "teacher"))
-        .mark_text(align="right", dx=6, dy=-15).encode(x, y, text="model:N"),
-        alt.Chart(named).mark_text(align="left", dx=9).encode(x, y, text="model:N"),
+        .mark_text(align="right", dx=6, dy=-15).encode(x, y, alt.Text("model:N")),
+        alt.Chart(named).mark_text(align="left", dx=9).encode(x, y, alt.Text("model:N")),
     )  # fmt: skip
     n = {kind: drawn.filter(pl.col("kind") == kind).height for kind in ROLE_SHAPES}
     title = alt.Title(

@@ -47,6 +47,7 @@ def _watch(mart: str, drawn: str, due: datetime | None) -> None:
 
 def show_links(pages: "Sequence[st.Page]") -> None:
     """The pages in one line at the top, in the place of Streamlit's empty margin there."""
+    data.begin_page()
     pictures.begin_page()
     st.html(STYLE)
     with st.container(horizontal=True, gap="medium", vertical_alignment="center"):

@@ -96,8 +96,8 @@ def cloud(rows: pl.DataFrame, name: str) -> alt.LayerChart:
     ]  # fmt: skip
     zero = pl.DataFrame({"at": [0.0]})
     lines = [
-        alt.Chart(zero).mark_rule(color=GREY, opacity=0.5).encode(x=alt.X("at:Q")),
-        alt.Chart(zero).mark_rule(color=GREY, opacity=0.5).encode(y=alt.Y("at:Q")),
+        alt.Chart(zero).mark_rule(color=GREY, opacity=0.5).encode(alt.X("at:Q")),
+        alt.Chart(zero).mark_rule(color=GREY, opacity=0.5).encode(alt.Y("at:Q")),
     ]
     n = rows["prompt_id"].n_unique()
     title = alt.Title(name, subtitle=f"a point a token of {n} prompts; measured")

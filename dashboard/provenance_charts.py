@@ -104,7 +104,7 @@ def breakdown(pairs: pl.DataFrame, shares: pl.DataFrame) -> alt.LayerChart:
         .encode(x, y, color=colours, opacity=shade, order=order, tooltip=tip),
         alt.Chart(own).mark_text(baseline="middle", fontWeight="bold")
         .encode(
-            middle, y, order=order, text="note:N", detail="label:N",
+            middle, y, order=order, text=alt.Text("note:N"), detail=alt.Detail("label:N"),
             color=alt.when(alt.datum.label == "Student").then(alt.value("#fff"))
             .otherwise(alt.value("#000")),
         ),
@@ -151,14 +151,14 @@ def _beneath(rows: pl.DataFrame, y: alt.Y, tip: list[alt.Tooltip], offset: int) 
     return [
         alt.Chart(rows)
         .mark_bar(height=_THIN, yOffset=down, color=LABEL_COLOURS["Teacher"], opacity=0.45)
-        .encode(alt.X("zero:Q"), y, x2="share:Q", tooltip=tip),
+        .encode(alt.X("zero:Q"), y, alt.X2("share:Q"), tooltip=tip),
         *_whisker(rows.drop_nulls("ci_low_share"), y, down, GREY),
         alt.Chart(short)
         .mark_text(align="left", baseline="middle", dx=6, yOffset=down)
-        .encode(alt.X("end:Q"), y, text="note:N"),
+        .encode(alt.X("end:Q"), y, alt.Text("note:N")),
         alt.Chart(long)
         .mark_text(align="left", baseline="middle", dx=6, yOffset=down)
-        .encode(alt.X("zero:Q"), y, text="note:N"),
+        .encode(alt.X("zero:Q"), y, alt.Text("note:N")),
     ]
 
 
@@ -166,7 +166,7 @@ def _whisker(rows: pl.DataFrame, y: alt.Y, down: float, colour: str) -> list[alt
     return [
         alt.Chart(rows.drop_nulls("ci_low_share"))
         .mark_rule(strokeWidth=2, color=colour, yOffset=down)
-        .encode(alt.X("ci_low_share:Q"), y, x2="ci_high_share:Q")
+        .encode(alt.X("ci_low_share:Q"), y, alt.X2("ci_high_share:Q"))
     ]
 
 
@@ -228,7 +228,7 @@ def position(rows: pl.DataFrame, label: str, counted_by: str) -> alt.LayerChart:
     layers += [
         alt.Chart(last.filter(pl.col("is_above") == is_above))
         .mark_text(align="left", dx=8, dy=-8 if is_above else 8)
-        .encode(x, y, text="outcome:N")
+        .encode(x, y, alt.Text("outcome:N"))
         for is_above in (True, False)
     ]
     title = alt.Title(
@@ -274,13 +274,13 @@ def areas(rows: pl.DataFrame) -> alt.LayerChart:
     )  # fmt: skip
     layers: list[alt.Chart] = [
         alt.Chart(pl.DataFrame({"x": [0.0]})).mark_rule(color=GREY, strokeDash=[4, 3])
-        .encode(x=alt.X("x:Q"))
+        .encode(alt.X("x:Q"))
     ]  # fmt: skip
     for kind, down in (("raw", -14), ("within", 14)):
         mine = drawn.filter(pl.col("kind") == kind)
         layers += [
             alt.Chart(mine.drop_nulls("ci_low_area")).mark_rule(strokeWidth=2, yOffset=down)
-            .encode(alt.X("ci_low_area:Q"), y, colours, x2="ci_high_area:Q"),
+            .encode(alt.X("ci_low_area:Q"), y, colours, alt.X2("ci_high_area:Q")),
             alt.Chart(mine)
             .mark_point(
                 shape="square" if kind == "raw" else "circle", filled=kind == "within", size=85,
@@ -288,7 +288,7 @@ def areas(rows: pl.DataFrame) -> alt.LayerChart:
             )
             .encode(x, y, colours, tooltip=tip),
             alt.Chart(mine).mark_text(dy=-12, yOffset=down).encode(
-                x, y, text=alt.value("raw" if kind == "raw" else "within questions")
+                x, y, alt.TextValue("raw" if kind == "raw" else "within questions")
             ),
         ]  # fmt: skip
     chart = cast(alt.LayerChart, alt.layer(*layers))

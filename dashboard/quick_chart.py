@@ -60,7 +60,9 @@ def chart(frame: pl.DataFrame, x: str, y: str, mark: Mark, *, is_log: bool) -> a
         "bars": alt.Chart(rows).mark_bar(),
     }[mark]
     coloured = marked.encode(
-        color=_family_colour(rows) if has_family else alt.value(charts.FAMILY_COLOURS["llama"]),
+        color=_family_colour(rows)
+        if has_family
+        else alt.ColorValue(charts.FAMILY_COLOURS["llama"]),
         tooltip=tooltip,
     )
     if not _is_name(frame.schema[x]):

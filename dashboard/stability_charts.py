@@ -70,26 +70,26 @@ def plane(students: pl.DataFrame) -> alt.LayerChart:
     near = pl.DataFrame({"x": [epsilon], "says": [f"ΔK = {epsilon:g}"]})
     layers: list[alt.Chart] = [
         alt.Chart(band).mark_rect(color=GREY, opacity=0.2)
-        .encode(alt.X("x:Q"), alt.Y("y:Q"), x2="x2:Q", y2="y2:Q"),
+        .encode(alt.X("x:Q"), alt.Y("y:Q"), alt.X2("x2:Q"), alt.Y2("y2:Q")),
         alt.Chart(band).mark_text(align="right", baseline="bottom", dx=-6, dy=-3)
-        .encode(alt.X("x2:Q"), alt.Y("y:Q"), text="says:N"),
+        .encode(alt.X("x2:Q"), alt.Y("y:Q"), alt.Text("says:N")),
         alt.Chart(near).mark_rule(color=GREY, strokeDash=[5, 4]).encode(alt.X("x:Q")),
         alt.Chart(near).mark_text(align="left", dx=5, baseline="top")
-        .encode(alt.X("x:Q"), y=alt.value(2), text="says:N"),
+        .encode(alt.X("x:Q"), alt.YValue(2), alt.Text("says:N")),
         alt.Chart(drawn.drop_nulls("envelope_r").sort("delta_k"))
         .mark_line(color=GREY, interpolate="step-after", strokeWidth=1.5, strokeDash=[2, 3])
-        .encode(x, alt.Y("envelope_r:Q"), detail="teacher_role:N"),
+        .encode(x, alt.Y("envelope_r:Q"), alt.Detail("teacher_role:N")),
         alt.Chart(drawn.drop_nulls("ci_low_delta_k")).mark_rule(strokeWidth=1.5)
-        .encode(alt.X("ci_low_delta_k:Q"), y, family, shade, x2="ci_high_delta_k:Q"),
+        .encode(alt.X("ci_low_delta_k:Q"), y, family, shade, alt.X2("ci_high_delta_k:Q")),
         alt.Chart(drawn.drop_nulls("ci_low_delta_r")).mark_rule(strokeWidth=1.5)
-        .encode(x, alt.Y("ci_low_delta_r:Q"), family, shade, y2="ci_high_delta_r:Q"),
+        .encode(x, alt.Y("ci_low_delta_r:Q"), family, shade, alt.Y2("ci_high_delta_r:Q")),
     ]  # fmt: skip
     picked = alt.selection_point(name=PICKED, fields=["model_role"])
     for is_plain, shape in ((False, ROLE_SHAPES["derivative"]), (True, ROLE_SHAPES["reference"])):
         points = (
             alt.Chart(drawn.filter(pl.col("is_plain") == is_plain))
             .mark_point(shape=shape, filled=True, size=130, cursor="pointer")
-            .encode(x, y, family, shade, tooltip=tip, detail="model_role:N")
+            .encode(x, y, family, shade, alt.Detail("model_role:N"), tooltip=tip)
         )
         layers.append(points.add_params(picked) if not is_plain else points)
     name = _NAME if drawn.height <= _MOST_NAMES else "datum.number"
@@ -98,7 +98,7 @@ def plane(students: pl.DataFrame) -> alt.LayerChart:
         layers.append(
             alt.Chart(mine)
             .mark_text(align="right" if is_left else "left", dx=9 * side, dy=-9)
-            .encode(x, y, text=alt.value(alt.ExprRef(name)))
+            .encode(x, y, alt.TextValue(alt.ExprRef(name)))
         )
     title = alt.Title(
         "Students against their teacher",
@@ -152,15 +152,15 @@ def profile(rows: pl.DataFrame, teacher: str, student: str) -> alt.LayerChart:
         mine = kept.filter(pl.col("whose") == whose)
         layers += [
             alt.Chart(mine).mark_bar(height=_BAR, yOffset=down, opacity=opacity)
-            .encode(x, y, alt.Color("colour:N", scale=None), x2="value:Q", tooltip=tip),
+            .encode(x, y, alt.Color("colour:N", scale=None), alt.X2("value:Q"), tooltip=tip),
             alt.Chart(mine.drop_nulls("ci_low_value"))
             .mark_rule(color=GREY, strokeWidth=2, yOffset=down)
-            .encode(alt.X("ci_low_value:Q"), y, x2="ci_high_value:Q"),
+            .encode(alt.X("ci_low_value:Q"), y, alt.X2("ci_high_value:Q")),
             alt.Chart(mine.drop_nulls("null_value"))
             .mark_tick(color=VIOLATION, thickness=2, size=_BAR, yOffset=down)
             .encode(alt.X("null_value:Q"), y),
             alt.Chart(mine).mark_text(align="left", baseline="middle", dx=5, yOffset=down)
-            .encode(alt.X("end:Q"), y, text="said:N"),
+            .encode(alt.X("end:Q"), y, alt.Text("said:N")),
         ]  # fmt: skip
     title = alt.Title(
         "Accuracies (K) and proxies (R)",
@@ -187,12 +187,12 @@ def burdens(steps: pl.DataFrame) -> alt.LayerChart:
     y = alt.Scale(domain=[0, max([0.5, *drawn["b"], *drawn["b_limit"]]) * 1.1], nice=False)
     layers = alt.layer(
         alt.Chart(drawn).mark_bar(size=16)
-        .encode(x, alt.Y("zero:Q", title="Burden, 0 to 2", scale=y), y2="b:Q",
+        .encode(x, alt.Y("zero:Q", title="Burden, 0 to 2", scale=y), y2=alt.Y2("b:Q"),
                 color=alt.Color("colour:N", scale=None), tooltip=tip),
         alt.Chart(drawn).mark_tick(orient="horizontal", color=GREY, thickness=2, size=28)
         .encode(x, alt.Y("b_limit:Q"), tooltip=tip),
         alt.Chart(drawn.filter("is_violation")).mark_text(dy=-8, fontWeight="bold")
-        .encode(x, alt.Y("b:Q"), text=alt.value("V")),
+        .encode(x, alt.Y("b:Q"), alt.TextValue("V")),
     )  # fmt: skip
     title = alt.Title(
         "Burden of each step",
@@ -237,7 +237,7 @@ def region(steps: pl.DataFrame) -> alt.LayerChart:
         alt.Chart(drawn).mark_point(filled=True, size=80, opacity=1)
         .encode(x, alt.Y("distance:Q"), alt.Color("colour:N", scale=None), tooltip=tip),
         alt.Chart(drawn.filter("is_outside")).mark_text(dy=-11, fontWeight="bold")
-        .encode(x, alt.Y("distance:Q"), text=alt.value("O")),
+        .encode(x, alt.Y("distance:Q"), alt.TextValue("O")),
     )  # fmt: skip
     title = alt.Title(
         "Feasible region",

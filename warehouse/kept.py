@@ -11,12 +11,13 @@ questions about the past, keep theirs in memory.
 """
 
 import hashlib
+import math
 import re
 import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 
 import duckdb
 import polars as pl
@@ -103,23 +104,31 @@ def mart(
     location: Location | None = None,
     *,
     as_of: datetime | None = None,
+    seen_since: float | None = None,
     **equals: object,
 ) -> pl.DataFrame:
-    """As `read.mart`, from what is kept."""
+    """As `read.mart`, from what is kept; `seen_since` as in `state`."""
     location = location or Location.from_env()
     if name not in relations("marts") or (store := _store(location, as_of)) is None:
         return read.mart(name, location, as_of=as_of, **equals)
-    return read.equal_rows(store.frame, store.columns, name, equals)
+    return read.equal_rows(partial(store.frame, seen_since), store.columns, name, equals)
 
 
-def state(name: str, location: Location | None = None, *, as_of: datetime | None = None) -> str:
+def state(
+    name: str,
+    location: Location | None = None,
+    *,
+    as_of: datetime | None = None,
+    seen_since: float | None = None,
+) -> str:
     """What a mart's rows follow from, as a fingerprint: while it is the same, so are they.
 
-    Not of a mart that follows the clock. Cheap: it reads no records.
+    Not of a mart that follows the clock. Cheap: it reads no records, and asks nothing at all if
+    the lake was looked at since the moment `seen_since` of `time.monotonic()`.
     """
     location = location or Location.from_env()
     store = _store(location, as_of)
-    return "no lake" if store is None else store.state(name)
+    return "no lake" if store is None else store.state(name, seen_since)
 
 
 def refresh(location: Location | None = None) -> float:
@@ -179,6 +188,7 @@ class Store:
         self._connection = connect(location, read_only=True, as_of=as_of)
         self.has_lake = read.has_lake(self._connection)
         self._marks: tuple[int, dict[str, str]] = (-1, {})
+        self._looked_at = -math.inf
         self._states: dict[str, str] = {}  # of what is kept
         self._columns: dict[str, list[str]] = {}
         if self.has_lake:
@@ -198,11 +208,11 @@ class Store:
                 self._worker.close()
             self._connection.close()
 
-    def frame(self, sql: str, values: Sequence[object]) -> pl.DataFrame:
-        """The answer to a question of relations, none of them older than this moment."""
+    def frame(self, seen_since: float | None, sql: str, values: Sequence[object]) -> pl.DataFrame:
+        """The answer to a question of relations, none of them older than this, or that, moment."""
         try:
             asked = [name for name in re.findall(r"\w+", sql) if name in _names()]
-            self.refresh([kept for name in asked for kept in _kept_below(name)])
+            self.refresh([kept for name in asked for kept in _kept_below(name)], seen_since)
             with self._asking:
                 self._shown.define(sql)
                 return self._connection.execute(sql, list(values)).pl()
@@ -213,24 +223,24 @@ class Store:
     def columns(self, name: str) -> list[str]:
         """Names of a relation's columns, which only other SQL would change."""
         if name not in self._columns:
-            self._columns[name] = self.frame(f"from {name} limit 0", []).columns
+            self._columns[name] = self.frame(None, f"from {name} limit 0", []).columns
         return self._columns[name]
 
-    def state(self, name: str) -> str:
+    def state(self, name: str, seen_since: float | None) -> str:
         """The fingerprint of a relation, kept or not."""
         if name not in _names():
             raise LakeError(f"there is no mart '{name}'; there are {', '.join(relations('marts'))}")
         try:
             with self._asking:
-                return self._state(self._look(), name)
+                return self._state(self._look(seen_since), name)
         except duckdb.Error as error:
             self._drop()
             raise explain(self._location, error, "read the lake") from error
 
-    def refresh(self, names: Sequence[str]) -> None:
+    def refresh(self, names: Sequence[str], seen_since: float | None = None) -> None:
         """Work out of these, and of what they are made of, whatever has another state."""
         with self._asking:
-            marks = self._look()
+            marks = self._look(seen_since)
             if all(self._states.get(name) == self._state(marks, name) for name in names):
                 return
         with self._refreshing:
@@ -281,12 +291,16 @@ class Store:
         ).fetchall()
         return [row[0] for row in rows]
 
-    def _look(self) -> dict[str, str]:
+    def _look(self, seen_since: float | None = None) -> dict[str, str]:
         """What the lake's newest snapshot has of each method and table, as far as it was asked."""
+        if seen_since is not None and self._looked_at >= seen_since:
+            return self._marks[1]
+        looked_at = time.monotonic()
         row = self._connection.execute("select id from lake.current_snapshot()").fetchone()
         snapshot = int(row[0]) if row else -1
         if self._marks[0] != snapshot:
             self._marks = (snapshot, _marks(self._connection))
+        self._looked_at = looked_at
         return self._marks[1]
 
     def _state(self, marks: dict[str, str], name: str) -> str:
