@@ -1,11 +1,9 @@
 """The chart of teacher attribution: what each candidate has in common with a distilled model."""
 
-from typing import cast
-
 import altair as alt
 import polars as pl
 
-from dashboard.charts import FULL, GREY, PALE, said, tooltips
+from dashboard.charts import FULL, GREY, PALE, drawn_once, layered, said, tooltips
 from dashboard.rollout_text import LABEL_COLOURS
 from dashboard.words import n_said
 
@@ -24,6 +22,7 @@ def row_names(ranking: pl.DataFrame) -> dict[tuple[str, str], str]:
     }
 
 
+@drawn_once
 def ranking(rows: pl.DataFrame) -> alt.LayerChart:
     """Share of each candidate with its interval above its null, a row each, in the order given.
 
@@ -80,7 +79,7 @@ def ranking(rows: pl.DataFrame) -> alt.LayerChart:
     shade = alt.Opacity("opacity:Q", scale=None)
     known = drawn.drop_nulls("share")
     inside = known.remove("is_beyond")
-    layers = alt.layer(
+    layers = (
         alt.Chart(drawn).mark_bar(height=_BAND, color=GREY, opacity=0.28)
         .encode(alt.X("edge:Q"), y, alt.X2("null_share:Q"), tooltip=tip),
         alt.Chart(drawn).mark_tick(thickness=1.5, size=_BAND, color=GREY)
@@ -107,4 +106,4 @@ def ranking(rows: pl.DataFrame) -> alt.LayerChart:
         subtitle=f"{n_said(rows['n_questions'], 'problem')}; 95 % intervals; measured",
     )
     height = _ROW * max(rows.height, 1) + _AROUND
-    return cast(alt.LayerChart, layers).properties(height=height, width="container", title=title)
+    return layered(layers, height=height, title=title)

@@ -5,14 +5,20 @@ Channels are objects, `alt.Text("note:N")` and not `text="note:N"`: to find the 
 Altair goes through its whole schema, 3 ms each time.
 """
 
+import hashlib
 import re
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar, cast
 
 import altair as alt
 import polars as pl
+import streamlit as st
 
 from dashboard.words import NOT_INTERPRETABLE, n_said, number
+
+_P = ParamSpec("_P")
+_Drawn = TypeVar("_Drawn", alt.Chart, alt.LayerChart)
+_MOST_DRAWN = 16  # charts of one function that are kept, of all who look
 
 # Okabe & Ito's colours, told apart by all common kinds of colour vision; without yellow, which
 # cannot be seen on white, and black, which cannot be seen on a dark page.
@@ -40,6 +46,21 @@ LOWEST = 0.5
 _ROW, _NAME_ABOVE, _NOTE_ABOVE, _NOTE_BELOW, _TEXT = 58, 20, 15, 18, 13
 _BAND, _FAINT = 20, 0.28
 _AROUND = 135  # what title, subtitle and axis take of a chart's height
+
+
+def drawn_once(make: Callable[_P, _Drawn]) -> Callable[_P, _Drawn]:
+    """A function of rows to a chart, kept for the same rows: most of a page stays at a click.
+
+    Streamlit's own fingerprint of a frame misses changes in the midst of many rows; this does not.
+    """
+    keep = st.cache_resource(
+        max_entries=_MOST_DRAWN, show_spinner=False, hash_funcs={pl.DataFrame: _bytes_of}
+    )
+    return keep(make)
+
+
+def _bytes_of(frame: pl.DataFrame) -> bytes:
+    return hashlib.sha256(frame.write_ipc(None).getvalue()).digest()
 
 
 def enable_theme() -> None:
@@ -71,17 +92,20 @@ def enable_theme() -> None:
         }
 
 
-def inked(chart: alt.LayerChart | alt.Chart, mode: str | None) -> alt.LayerChart | alt.Chart:
-    """The chart with names and notes as dark or light as the page asks, if that is known."""
+def inked(spec: dict[str, Any], mode: str | None) -> dict[str, Any]:
+    """A chart's spec, names and notes as dark or light as the page asks, if that is known."""
     if mode not in _INK:
-        return chart
+        return spec
     ink, note = _INK[mode]
-    return (
-        chart.configure_axisY(labelColor=ink)
-        .configure_axisX(labelColor=note, titleColor=note)
-        .configure_text(color=note)
-        .configure_title(subtitleColor=note)
-    )
+    config = spec.get("config", {})
+    own = {
+        "axisY": {"labelColor": ink},
+        "axisX": {"labelColor": note, "titleColor": note},
+        "text": {"color": note},
+        "title": {"subtitleColor": note},
+    }
+    merged = {name: config.get(name, {}) | colours for name, colours in own.items()}
+    return spec | {"config": config | merged}
 
 
 def colour(family: str | None) -> str:
@@ -99,6 +123,7 @@ def row_names(frame: pl.DataFrame) -> dict[str, str]:
     }
 
 
+@drawn_once
 def scars(scar: pl.DataFrame, seeds: pl.DataFrame) -> alt.LayerChart:
     """Distance from the base in multiples of epsilon, a row a derivative, seeds as dots.
 
@@ -150,7 +175,7 @@ def scars(scar: pl.DataFrame, seeds: pl.DataFrame) -> alt.LayerChart:
     family = alt.Color("colour:N", scale=None)
     shade = alt.Opacity("opacity:Q", scale=None)
     largest = own.filter("is_max_seed")
-    layers = alt.layer(
+    layers = (
         *_floor(ranges, y),
         alt.Chart(strangers).mark_point(shape="square", size=70, color=GREY, strokeWidth=1.2)
         .encode(x, y, alt.OpacityValue(0.6), tooltip=by_seed),
@@ -177,6 +202,7 @@ _KINDS_IN_ORDER = [
 ]
 
 
+@drawn_once
 def families(scar: pl.DataFrame) -> alt.LayerChart:
     """Every derivative's scar by family and by what is known of it: distilled, not, not known.
 
@@ -217,7 +243,7 @@ def families(scar: pl.DataFrame) -> alt.LayerChart:
     )  # fmt: skip
     family = alt.Color("colour:N", scale=None)
     is_other = pl.col("is_distilled").eq_missing(False)
-    layers = alt.layer(
+    layers = (
         alt.Chart(rows.filter(is_other)).mark_point(shape="circle", size=55, strokeWidth=1.3)
         .encode(x, y, alt.OpacityValue(0.75), color=family, tooltip=tooltip),
         alt.Chart(rows.remove(is_other))
@@ -230,6 +256,7 @@ def families(scar: pl.DataFrame) -> alt.LayerChart:
     return sized(layers, alt.Title("Scars by family", subtitle=subtitle, offset=28), len(names))
 
 
+@drawn_once
 def distances(functional: pl.DataFrame, measure: str, names: dict[str, str]) -> alt.LayerChart:
     """Distance of templates from the base's ('centroid' or 'crp'), the floor as a band from 0."""
     title = {"centroid": "Centroid distance", "crp": "CRP distance"}[measure]
@@ -261,7 +288,7 @@ def distances(functional: pl.DataFrame, measure: str, names: dict[str, str]) -> 
     )  # fmt: skip
     family = alt.Color("colour:N", scale=None)
     shade = alt.Opacity("opacity:Q", scale=None)
-    layers = alt.layer(
+    layers = (
         alt.Chart(own).mark_bar(height=_BAND, color=GREY, opacity=_FAINT)
         .encode(alt.X(f"{measure}_floor:Q"), y=y, tooltip=tooltip),
         alt.Chart(strangers).mark_point(shape="square", size=70, color=GREY, strokeWidth=1.2)
@@ -300,11 +327,19 @@ def course(units: pl.DataFrame, n_units: int) -> alt.Chart:
     )
 
 
-def sized(layers: object, title: alt.Title, n_rows: int) -> alt.LayerChart:
+def layered(
+    layers: Iterable[alt.Chart], *, height: float, title: alt.Title | str
+) -> alt.LayerChart:
+    """The layers as one chart, as wide as its place."""
+    # All at once: each `properties` on layers copies them whole. Altair cannot say that what it
+    # returns here is no facet.
+    drawn = alt.layer(*layers, height=height, width="container", title=title)
+    return cast(alt.LayerChart, drawn)
+
+
+def sized(layers: Iterable[alt.Chart], title: alt.Title, n_rows: int) -> alt.LayerChart:
     """The layers as one chart, as high as its rows need."""
-    height = _ROW * max(n_rows, 1) + _AROUND
-    # altair cannot say that what it returns here is no facet
-    return cast(alt.LayerChart, layers).properties(height=height, width="container", title=title)
+    return layered(layers, height=_ROW * max(n_rows, 1) + _AROUND, title=title)
 
 
 def tooltips(**titles: dict[str, str]) -> list[alt.Tooltip]:

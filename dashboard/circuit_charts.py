@@ -7,7 +7,7 @@ import altair as alt
 import polars as pl
 
 from dashboard import circuit_links
-from dashboard.charts import FULL, GREY, PALE, ROLE_SHAPES, said, tooltips
+from dashboard.charts import FULL, GREY, PALE, ROLE_SHAPES, drawn_once, layered, said, tooltips
 from dashboard.component_charts import HARMS, HELPS
 from dashboard.words import n_said, number, signed
 
@@ -42,6 +42,7 @@ def _interval(
     return pl.format("{} to {}", *ends)
 
 
+@drawn_once
 def brittleness(models: pl.DataFrame) -> alt.LayerChart:
     """Mean drop of each model, with both intervals and its floor.
 
@@ -96,10 +97,10 @@ def brittleness(models: pl.DataFrame) -> alt.LayerChart:
     ]  # fmt: skip
     n = "–".join(str(n) for n in sorted(set(rows["n_prompts"])))
     title = alt.Title("What losing a component costs", subtitle=f"n = {n} prompts; measured")
-    chart = cast(alt.LayerChart, alt.layer(*layers))
-    return chart.properties(height=_ROW * rows.height + _AROUND, width="container", title=title)
+    return layered(layers, height=_ROW * rows.height + _AROUND, title=title)
 
 
+@drawn_once
 def differences(pairs: pl.DataFrame) -> alt.LayerChart:
     """How much more the student drops, against 0; as published, hollow.
 
@@ -148,11 +149,11 @@ def differences(pairs: pl.DataFrame) -> alt.LayerChart:
         "How much more the student drops",
         subtitle=f"{n_said(rows['n_prompts'], 'prompt')}; dashed: no more; measured",
     )
-    chart = cast(alt.LayerChart, alt.layer(*layers))
     height = _ROW * max(rows["row"].n_unique(), 1) + _AROUND
-    return chart.properties(height=height, width="container", title=title)
+    return layered(layers, height=height, title=title)
 
 
+@drawn_once
 def variants(rows: pl.DataFrame) -> alt.LayerChart:
     """A of every variant beside what shuffled influences give; one within its null is pale.
 
@@ -194,10 +195,9 @@ def variants(rows: pl.DataFrame) -> alt.LayerChart:
         base.mark_point(shape="circle", filled=True, size=95, color=HELPS)
         .encode(x, y, shade, tooltip=tip),
     ]  # fmt: skip
-    chart = cast(alt.LayerChart, alt.layer(*layers))
-    return chart.properties(
+    return layered(
+        layers,
         height=44 * drawn.height + _AROUND,
-        width="container",
         title=alt.Title(
             "Alignment beside its null",
             subtitle=f"{n_said(drawn['n_prompts'], 'prompt')}; grey band: influences shuffled",
@@ -211,6 +211,7 @@ def variant_name() -> pl.Expr:
     return pl.format("{} + {}{}", "normalisation", "matching", code.otherwise(pl.lit("")))
 
 
+@drawn_once
 def graph(
     nodes: pl.DataFrame, effects: pl.DataFrame, name: str, edges: pl.DataFrame
 ) -> alt.LayerChart:
@@ -270,15 +271,15 @@ def graph(
         ),
         alt.Chart(drawn).mark_text(dy=22, baseline="middle").encode(x, y, alt.Text("component:N")),
     ]  # fmt: skip
-    chart = cast(alt.LayerChart, alt.layer(*layers))
     subtitle = f"{drawn.height} of {effects.height} components; area: points it is worth; measured"
-    return chart.properties(
+    return layered(
+        layers,
         height=min(56 * (n_layers + bool(edges.height)), 1_400) + 110,
-        width="container",
         title=alt.Title(name, subtitle=subtitle),
     )
 
 
+@drawn_once
 def sweep(circuits: pl.DataFrame) -> alt.LayerChart:
     """What a circuit alone does, and what all the rest does, as the budget grows.
 
@@ -323,9 +324,7 @@ def sweep(circuits: pl.DataFrame) -> alt.LayerChart:
             alt.Chart(first).mark_text(align="left", dx=9, dy=-12, baseline="middle")
             .encode(x, y, alt.Text("what:N")),
         ]  # fmt: skip
-    chart = cast(alt.LayerChart, alt.layer(*layers))
-    return chart.properties(
-        height=290, width="container",
+    return layered(layers, height=290,
         title=alt.Title(
             "As the budget grows", subtitle=f"{n_said(long['n_prompts'], 'prompt')}; measured"
         ),

@@ -86,13 +86,8 @@ def _matches(chosen: Chosen, effects: dict[str, pl.DataFrame]) -> None:
         "between unrelated heads too: see Alignment."
         + (f" Drawn: the {drawn:,} of most weight." if drawn < found.height else "")
     )
-    with st.expander("The matches as a table"):
-        tables.show(
-            found.sort(
-                pl.max_horizontal("influence_teacher", "influence_student"), descending=True
-            ),
-            headings.MATCHES,
-        )
+    heaviest = pl.max_horizontal("influence_teacher", "influence_student")
+    tables.fold(found.sort(heaviest, descending=True), headings.MATCHES, "The matches as a table")
     with st.container(horizontal=True):
         tables.download(found, f"matched_component_{matching}")
 
@@ -349,8 +344,7 @@ def _edges(chosen: Chosen) -> None:
         f"{circuit_charts.MOST_LINKS} largest; of a head's queries, keys and values the one that "
         "matters most. Many paths run side by side, so edges do not add up to 100 %."
     )
-    with st.expander("The edges as a table"):
-        tables.show(every.sort("model", "delta_p_edge"), headings.EDGES)
+    tables.fold(every.sort("model", "delta_p_edge"), headings.EDGES, "The edges as a table")
     with st.container(horizontal=True):
         tables.download(every, "circuit_link")
 

@@ -1,14 +1,23 @@
 """The charts of two derivatives: paired differences, and blocks of weights."""
 
-from typing import cast
-
 import altair as alt
 import polars as pl
 
-from dashboard.charts import FULL, GREY, PALE, ROLE_SHAPES, colour, said, tooltips
+from dashboard.charts import (
+    FULL,
+    GREY,
+    PALE,
+    ROLE_SHAPES,
+    colour,
+    drawn_once,
+    layered,
+    said,
+    tooltips,
+)
 from dashboard.words import UNITS, n_said, signed
 
 
+@drawn_once
 def paired(differences: pl.DataFrame, one: str, other: str) -> alt.LayerChart:
     """Mean differences with their ends, each in parts of its own largest end, about 0.
 
@@ -48,7 +57,7 @@ def paired(differences: pl.DataFrame, one: str, other: str) -> alt.LayerChart:
         Q={"n": "Pairs, n"},
     )  # fmt: skip
     shade = alt.Opacity("opacity:Q", scale=None)
-    layers = alt.layer(
+    layers = (
         alt.Chart(pl.DataFrame({"at": [0.0]})).mark_rule(color=GREY).encode(x),
         alt.Chart(rows.drop_nulls("from_at"))
         .mark_rule(strokeWidth=2, color=GREY)
@@ -62,11 +71,10 @@ def paired(differences: pl.DataFrame, one: str, other: str) -> alt.LayerChart:
         f"{one} less {other}",
         subtitle=f"{n_said(rows['n'], 'pair')}, of prompts or of seeds; measured",
     )
-    return cast(alt.LayerChart, layers).properties(
-        height=46 * max(rows.height, 1) + 90, width="container", title=title
-    )
+    return layered(layers, height=46 * max(rows.height, 1) + 90, title=title)
 
 
+@drawn_once
 def blocks(rows: pl.DataFrame, one: str, other: str, family: str | None) -> alt.LayerChart:
     """How far each block moved from the base's, both derivatives; the first apart is ringed."""
     sides = pl.concat(
@@ -86,7 +94,7 @@ def blocks(rows: pl.DataFrame, one: str, other: str, family: str | None) -> alt.
         .encode(x, y, tooltip=tip)
         for side, dash in (("a", [1, 0]), ("b", [6, 4]))
     ]
-    layers = alt.layer(
+    layers = (
         *parts,
         alt.Chart(sides.filter("is_first"))
         .mark_point(shape="circle", size=320, strokeWidth=1.5, color=GREY)
@@ -94,4 +102,4 @@ def blocks(rows: pl.DataFrame, one: str, other: str, family: str | None) -> alt.
         alt.Chart(last).mark_text(align="right", dy=-14).encode(x, y, alt.Text("who:N")),
     )
     title = alt.Title("Blocks of weights", subtitle=f"n = {rows.height} blocks; measured")
-    return cast(alt.LayerChart, layers).properties(height=280, width="container", title=title)
+    return layered(layers, height=280, title=title)

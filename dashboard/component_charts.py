@@ -5,7 +5,7 @@ from typing import Any, cast
 import altair as alt
 import polars as pl
 
-from dashboard.charts import GREY, said, tooltips
+from dashboard.charts import GREY, drawn_once, layered, said, tooltips
 from dashboard.words import number, signed
 
 MOST_MARKS = 5_000
@@ -35,6 +35,7 @@ def scale_of(effects: pl.DataFrame, shade: str) -> tuple[float, float]:
     return (-largest if has_sign else 0.0, largest)
 
 
+@drawn_once
 def heat_map(
     effects: pl.DataFrame, shade: str, ends: tuple[float, float], name: str, note: str = ""
 ) -> alt.LayerChart:
@@ -96,10 +97,9 @@ def heat_map(
         .mark_point(shape="circle", size=45, fill="#fff", stroke="#000", strokeWidth=1.2, opacity=1)
         .encode(x, y, tooltip=tip),
     )
-    chart = cast(alt.LayerChart, alt.layer(*layers))
-    return chart.properties(
+    return layered(
+        layers,
         height=_height(n_layers + 1),
-        width="container",
         title=alt.Title(name, subtitle=_subtitle(effects) + note),
     )
 
@@ -139,6 +139,7 @@ def _interval(column: str, says: Any) -> pl.Expr:
     return pl.format("{} to {}", *(said(f"ci_{end}_{column}", says) for end in ("low", "high")))
 
 
+@drawn_once
 def links(matches: pl.DataFrame, teacher: pl.DataFrame, student: pl.DataFrame) -> alt.LayerChart:
     """Each match as a line from the teacher's component on the left to the student's.
 
@@ -197,10 +198,9 @@ def links(matches: pl.DataFrame, teacher: pl.DataFrame, student: pl.DataFrame) -
     for side, align, dx in zip(sides, ("right", "left"), (-9, 9), strict=True):
         layers += _names(side, align, dx)
     tallest = max(teacher.height, student.height)
-    chart = cast(alt.LayerChart, alt.layer(*layers).resolve_scale(size="independent"))
-    return chart.properties(
+    chart = layered(
+        layers,
         height=min(max(15 * tallest, 220), 900) + 90,
-        width="container",
         title=alt.Title(
             "What is matched with what",
             subtitle=[
@@ -209,6 +209,7 @@ def links(matches: pl.DataFrame, teacher: pl.DataFrame, student: pl.DataFrame) -
             ],
         ),
     )
+    return chart.resolve_scale(size="independent")
 
 
 def _side(effects: pl.DataFrame, x: float) -> pl.DataFrame:
@@ -256,6 +257,7 @@ def _names(side: pl.DataFrame, align: str, dx: int) -> list[alt.Chart]:
     return layers
 
 
+@drawn_once
 def mlp_map(matches: pl.DataFrame) -> alt.LayerChart:
     """Similarity of the MLPs, the teacher's layers down and the student's across."""
     drawn = (
@@ -294,11 +296,8 @@ def mlp_map(matches: pl.DataFrame) -> alt.LayerChart:
             _letters(drawn.remove(on_dark)).encode(x, y, alt.Text("similarity_said:N")),
             _letters(drawn.filter(on_dark), "#fff").encode(x, y, alt.Text("similarity_said:N")),
         ]
-    chart = cast(alt.LayerChart, alt.layer(*layers))
-    return chart.properties(
-        height=_height(n_layers),
-        width="container", title=alt.Title("Which MLPs are alike", subtitle="similarity, 0 to 1"),
-    )  # fmt: skip
+    title = alt.Title("Which MLPs are alike", subtitle="similarity, 0 to 1")
+    return layered(layers, height=_height(n_layers), title=title)
 
 
 def _letters(rows: pl.DataFrame, colour: str | None = None) -> alt.Chart:
@@ -313,6 +312,7 @@ def _layer(column: str) -> pl.Expr:
     return pl.col(column).str.split(".").list.first().cast(pl.Int32)
 
 
+@drawn_once
 def prompts(rows: pl.DataFrame, name: str) -> alt.LayerChart:
     """The effect of one component on every prompt, sorted: a diverging strip.
 
@@ -354,6 +354,5 @@ def prompts(rows: pl.DataFrame, name: str) -> alt.LayerChart:
         )
     )
     zero = alt.Chart(pl.DataFrame({"y": [0.0]})).mark_rule(color=GREY).encode(alt.Y("y:Q"))
-    chart = cast(alt.LayerChart, alt.layer(bars, zero))
     title = alt.Title(name, subtitle=f"n = {drawn.height} prompts; measured")
-    return chart.properties(height=220, width="container", title=title)
+    return layered((bars, zero), height=220, title=title)

@@ -3,6 +3,8 @@
 import altair as alt
 import polars as pl
 
+from dashboard.charts import drawn_once
+
 FIGURES = {
     "fvu_base": "Variance unexplained, base",
     "fvu_distilled": "Variance unexplained, distilled",
@@ -19,6 +21,7 @@ _KINDS = {
 }
 
 
+@drawn_once
 def curve(steps: pl.DataFrame, figure: str) -> alt.Chart:
     """One of `FIGURES` over the tokens read, from 0; rows of the mart `crosscoder_training`.
 
@@ -54,6 +57,7 @@ def _thinned(every: int) -> str:
     return f"one of each {every} steps is drawn; all are in the lake" if every > 1 else ""
 
 
+@drawn_once
 def histogram(bins: pl.DataFrame) -> alt.Chart:
     """Latents by NRN, those above 0.9 by what latent scaling says; rows of `latent_histogram`."""
     drawn = (

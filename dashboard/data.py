@@ -37,7 +37,7 @@ def as_of() -> datetime | None:
     return chosen.replace(tzinfo=UTC) if isinstance(chosen, datetime) else None
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)  # frames are never changed in place
 def _kept(
     name: str,
     key: tuple[object, ...],  # noqa: ARG001 - only part of the cache's key

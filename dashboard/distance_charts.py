@@ -1,7 +1,5 @@
 """The charts of distances: centroid against CRP, prompts by sign, gaps by dominance."""
 
-from typing import cast
-
 import altair as alt
 import polars as pl
 
@@ -11,6 +9,8 @@ from dashboard.charts import (
     PALE,
     ROLE_SHAPES,
     colour,
+    drawn_once,
+    layered,
     row_names,
     rows_above,
     said,
@@ -26,6 +26,7 @@ UP, DOWN = "#0072B2", "#D55E00"  # of Okabe & Ito; the side of 0 says it, too
 LEAST = 0.01  # logits; a log axis has no 0, and what lies lower is drawn here
 
 
+@drawn_once
 def centroid_against_crp(pairs: pl.DataFrame, chosen: str) -> alt.LayerChart:
     """Each pair's centroid over its CRP distance with the diagonal; the chosen one's floors.
 
@@ -75,7 +76,7 @@ def centroid_against_crp(pairs: pl.DataFrame, chosen: str) -> alt.LayerChart:
     points = alt.Chart(rows).mark_point(
         shape=ROLE_SHAPES["derivative"], filled=True, size=110, cursor="pointer"
     )
-    layers = alt.layer(
+    layers = (
         alt.Chart(mine.with_columns(low=pl.lit(low))).mark_rule(color=GREY, strokeDash=[5, 4])
         .encode(alt.X("x_floor:Q", scale=scale)),
         alt.Chart(mine).mark_rule(color=GREY, strokeDash=[5, 4])
@@ -103,9 +104,10 @@ def centroid_against_crp(pairs: pl.DataFrame, chosen: str) -> alt.LayerChart:
             *(f"○ {one}" for one in mine["derivative"]),
         ],
     )
-    return cast(alt.LayerChart, layers).properties(height=470, width="container", title=title)
+    return layered(layers, height=470, title=title)
 
 
+@drawn_once
 def prompts_by_sign(prompts: pl.DataFrame) -> alt.LayerChart:
     """A diverging strip: what each prompt did to the first gap, sorted; hollow within its noise."""
     rows = prompts.drop_nulls("d1").with_columns(
@@ -133,7 +135,7 @@ def prompts_by_sign(prompts: pl.DataFrame) -> alt.LayerChart:
     bars = alt.Chart(drawn)
     n_up, n_down = (int((rows["direction"] == name).sum()) for name in ("up", "down"))
     y = alt.Y("d1:Q", title="First gap, derivative less base, logits", axis=alt.Axis(tickCount=5))
-    layers = alt.layer(
+    layers = (
         bars.mark_bar(strokeWidth=1)
         .encode(
             x, y, tooltip=tip, color=alt.Color("colour:N", scale=None),
@@ -147,9 +149,10 @@ def prompts_by_sign(prompts: pl.DataFrame) -> alt.LayerChart:
         f"{n_up} prompts up, {n_down} down",
         subtitle=f"n = {rows.height} prompts; filled: beyond twice its noise",
     )
-    return cast(alt.LayerChart, layers).properties(height=300, width="container", title=title)
+    return layered(layers, height=300, title=title)
 
 
+@drawn_once
 def dominant_gaps(gaps: pl.DataFrame) -> alt.Chart:
     """In how many prompts each gap has the largest difference."""
     tip = tooltips(
@@ -186,6 +189,7 @@ _MARKS = {  # shape, filled, size: squares are references; filled is the centroi
 }
 
 
+@drawn_once
 def triangles(pairs: pl.DataFrame) -> alt.LayerChart:
     """D over C of each pair on a log axis about 1, by either reference and distance.
 
@@ -250,7 +254,7 @@ def triangles(pairs: pl.DataFrame) -> alt.LayerChart:
         .encode(x, y, color=hue, opacity=shade, tooltip=tip)
         for mark, (shape, filled, size) in _MARKS.items()
     )
-    layers = alt.layer(
+    layers = (
         break_side.mark_rect(color=GREY, opacity=0.13).encode(x, alt.X2("to:Q")),
         alt.Chart(pl.DataFrame({"ratio": [1.0]})).mark_rule(color=GREY).encode(x),
         alt.Chart(bars).mark_rule(strokeWidth=1.5).encode(x, y, hue, shade, alt.X2("to:Q")),

@@ -1,11 +1,9 @@
 """The charts of what a crosscoder's latents do: ablation, steering, and word geometry."""
 
-from typing import cast
-
 import altair as alt
 import polars as pl
 
-from dashboard.charts import GREY, said, tooltips
+from dashboard.charts import GREY, drawn_once, layered, said, tooltips
 from dashboard.charts import colour as family_colour
 from dashboard.component_charts import HARMS, HELPS
 from dashboard.words import percent, signed
@@ -25,6 +23,7 @@ _DASH = [5, 4]
 _UNSTRUCTURED = 4.0
 
 
+@drawn_once
 def ablation(rows: pl.DataFrame, measure: str) -> alt.LayerChart:
     """What taking out more and more latents does to both models and, by chance, to one.
 
@@ -58,6 +57,7 @@ def ablation(rows: pl.DataFrame, measure: str) -> alt.LayerChart:
     return _lines(drawn, "side", SIDES, x, MEASURES[measure], tip, title)
 
 
+@drawn_once
 def steering(rows: pl.DataFrame, outcome: str) -> alt.LayerChart:
     """An outcome over the amplitude, of a latent and of a random direction beside it.
 
@@ -90,6 +90,7 @@ def steering(rows: pl.DataFrame, outcome: str) -> alt.LayerChart:
     return _lines(drawn, "whose", colours, x, OUTCOMES[outcome], tip, title)
 
 
+@drawn_once
 def geometry(rows: pl.DataFrame) -> alt.LayerChart:
     """Share of couples of word pairs by loss, dashed with the words paired at random.
 
@@ -128,11 +129,10 @@ def geometry(rows: pl.DataFrame) -> alt.LayerChart:
     )
     n_pairs = rows["n_pairs"].max()
     title = alt.Title("Is the relation one step?", subtitle=f"n = {n_pairs} pairs of words")
-    return cast(alt.LayerChart, alt.layer(*layers)).properties(
-        height=330, width="container", title=title
-    )
+    return layered(layers, height=330, title=title)
 
 
+@drawn_once
 def nrn_by_size(rows: pl.DataFrame) -> alt.LayerChart:
     """Mean NRN of each pair's live latents by parameters; rows of the mart `crosscoder`."""
     drawn = rows.select(
@@ -166,11 +166,10 @@ def nrn_by_size(rows: pl.DataFrame) -> alt.LayerChart:
         base.mark_text(align="left", dx=9, color=GREY).encode(x, y, alt.Text("distilled:N")),
     )
     title = alt.Title("How much is the distilled model's", subtitle=f"n = {rows.height} pairs")
-    return cast(alt.LayerChart, alt.layer(*layers)).properties(
-        height=260, width="container", title=title
-    )
+    return layered(layers, height=260, title=title)
 
 
+@drawn_once
 def geometry_against_accuracy(rows: pl.DataFrame) -> alt.LayerChart:
     """Geometry gained against accuracy gained, a point a pair; rows of the mart `geometry_gain`."""
     ends = ("ci_low_d_area", "ci_high_d_area", "ci_low_d_accuracy", "ci_high_d_accuracy")
@@ -203,9 +202,7 @@ def geometry_against_accuracy(rows: pl.DataFrame) -> alt.LayerChart:
     title = alt.Title(
         "Does structure come with right answers?", subtitle=f"n = {rows.height} pairs of models"
     )
-    return cast(alt.LayerChart, alt.layer(across, along, points)).properties(
-        height=330, width="container", title=title
-    )
+    return layered((across, along, points), height=330, title=title)
 
 
 def _lines(
@@ -228,9 +225,7 @@ def _lines(
         base.mark_line(strokeWidth=2).encode(x, y, colour),
         base.mark_point(filled=True, size=55, opacity=1).encode(x, y, colour, tooltip=tip),
     )
-    return cast(alt.LayerChart, alt.layer(*layers)).properties(
-        height=330, width="container", title=title
-    )
+    return layered(layers, height=330, title=title)
 
 
 def _colour(by: str, colours: dict[str, str]) -> alt.Color:

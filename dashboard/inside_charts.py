@@ -1,11 +1,9 @@
 """The charts of what goes on inside: patching, what parts write, probes, noise."""
 
-from typing import cast
-
 import altair as alt
 import polars as pl
 
-from dashboard.charts import GREY, said, tooltips
+from dashboard.charts import GREY, drawn_once, layered, said, tooltips
 from dashboard.component_charts import HELPS, colours, most
 from dashboard.words import number, percent, signed
 
@@ -59,10 +57,10 @@ def grid(
     )  # fmt: skip
     height = (_ROW if len(names) <= _MANY else _LOW_ROW) * len(names) + _AROUND
     height += _SLANTED if is_long else 0
-    chart = cast(alt.LayerChart, alt.layer(*layers))
-    return chart.properties(height=height, width="container", title=title)
+    return layered(layers, height=height, title=title)
 
 
+@drawn_once
 def patching(cells: pl.DataFrame, ends: tuple[float, float], name: str) -> alt.LayerChart:
     """How far a patch sets the corrupted run right, token roles across and layers down.
 
@@ -90,6 +88,7 @@ def patching(cells: pl.DataFrame, ends: tuple[float, float], name: str) -> alt.L
     return grid(rows, of, ends, title, "Recovery, 1: as good as clean", tip)
 
 
+@drawn_once
 def written(rows: pl.DataFrame, ends: tuple[float, float], name: str) -> alt.LayerChart:
     """What each layer's attention or MLP writes towards the answer, tokens across.
 
@@ -112,6 +111,7 @@ def written(rows: pl.DataFrame, ends: tuple[float, float], name: str) -> alt.Lay
     return grid(ordered, of, ends, title, "Logits towards the answer", tip)
 
 
+@drawn_once
 def head_scores(rows: pl.DataFrame, score: str, name: str) -> alt.LayerChart:
     """Share of prompts whose answer, or foil, is among the first tokens that a head writes.
 
@@ -134,6 +134,7 @@ def head_scores(rows: pl.DataFrame, score: str, name: str) -> alt.LayerChart:
     return grid(ordered, ("Layer", "Head", score), (0.0, 1.0), title, "Share of prompts", tip)
 
 
+@drawn_once
 def probes(rows: pl.DataFrame, name: str) -> alt.LayerChart:
     """What a linear probe reads off the stream by layer, beside its control and its baseline.
 
@@ -176,12 +177,12 @@ def probes(rows: pl.DataFrame, name: str) -> alt.LayerChart:
         ends.mark_text(align="left", dx=9, dy=-10)
         .encode(x, alt.Y("mean_control:Q"), alt.TextValue("control")),
     ]  # fmt: skip
-    chart = cast(alt.LayerChart, alt.layer(*layers))
     seeds = drawn["n_seeds"].max()
     title = alt.Title(name, subtitle=f"{seeds} seeds, {drawn['n_test'].max()} prompts held out")
-    return chart.properties(height=280, width="container", title=title)
+    return layered(layers, height=280, title=title)
 
 
+@drawn_once
 def noise(rows: pl.DataFrame) -> alt.LayerChart:
     """Alignment as the student is disturbed, beside its null; hollow: it no longer does the task.
 
@@ -225,12 +226,11 @@ def noise(rows: pl.DataFrame) -> alt.LayerChart:
         .mark_text(align="right", dy=12)
         .encode(x, alt.Y("mean_null:Q"), alt.TextValue("null")),
     ]  # fmt: skip
-    chart = cast(alt.LayerChart, alt.layer(*layers))
     title = alt.Title(
         "Does alignment fall when the student is disturbed?",
         subtitle=f"{drawn['n_seeds'].max()} seeds, n = {drawn['n_prompts'].max()} prompts",
     )
-    return chart.properties(height=330, width="container", title=title)
+    return layered(layers, height=330, title=title)
 
 
 def _interval(column: str) -> pl.Expr:

@@ -5,7 +5,18 @@ from typing import cast
 import altair as alt
 import polars as pl
 
-from dashboard.charts import FULL, GREY, LOWEST, PALE, ROLE_SHAPES, colour, said, tooltips
+from dashboard.charts import (
+    FULL,
+    GREY,
+    LOWEST,
+    PALE,
+    ROLE_SHAPES,
+    colour,
+    drawn_once,
+    layered,
+    said,
+    tooltips,
+)
 from dashboard.words import NOT_INTERPRETABLE
 
 MARKED = "model"  # the parameter that a click sets
@@ -17,6 +28,7 @@ _NAME = 18  # pixels between the names of two teachers
 _TICKS = (1, 10, 100, 1_000, 10_000, 100_000)
 
 
+@drawn_once
 def lineage_map(nodes: pl.DataFrame, edges: pl.DataFrame) -> alt.LayerChart:
     """Bases at the left, each derivative in its base's lane by loudness, teachers at the right.
 
@@ -73,7 +85,7 @@ def lineage_map(nodes: pl.DataFrame, edges: pl.DataFrame) -> alt.LayerChart:
         for kind, size in (("derivative", 75), ("teacher", 130), ("base", 150))
     )
     first, *others = points
-    layers = alt.layer(
+    layers = (
         alt.Chart(lines.filter(from_base)).mark_rule()
         .encode(
             x, y, alt.X2("to_x:Q"), alt.Y2("to_y:Q"), hue, alt.OpacityValue(0.35),
@@ -98,9 +110,7 @@ def lineage_map(nodes: pl.DataFrame, edges: pl.DataFrame) -> alt.LayerChart:
         subtitle=f"n = {n['base']} bases, {n['derivative']} derivatives, {n['teacher']} teachers",
     )
     height = min(int(_LANE * top * (1.0 if drawn.filter(is_head).height < 12 else 0.8)), _TALLEST)
-    return cast(alt.LayerChart, layers).properties(
-        height=max(height, 220) + 90, width="container", title=title
-    )
+    return layered(layers, height=max(height, 220) + 90, title=title)
 
 
 def _spread(nodes: pl.DataFrame) -> pl.DataFrame:
@@ -147,6 +157,7 @@ def _lines(drawn: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+@drawn_once
 def by_block(blocks: pl.DataFrame, family: str | None) -> alt.LayerChart:
     """Cosine of each block with the base's beside its null.
 
@@ -171,7 +182,7 @@ def by_block(blocks: pl.DataFrame, family: str | None) -> alt.LayerChart:
         Q={"layer": "Block", "base_layer": "Base's block", "n_compared": "Matrices, n"},
     )  # fmt: skip
     marks = alt.Chart(rows)
-    layers = alt.layer(
+    layers = (
         marks.mark_tick(color=GREY, thickness=3, size=22).encode(
             x, alt.Y("median_null_cosine:Q"), tooltip=tip
         ),
@@ -183,4 +194,4 @@ def by_block(blocks: pl.DataFrame, family: str | None) -> alt.LayerChart:
         ),
     )
     title = alt.Title("Block by block", subtitle=f"n = {rows.height} blocks; measured")
-    return cast(alt.LayerChart, layers).properties(height=300, width="container", title=title)
+    return layered(layers, height=300, title=title)

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import altair as alt
@@ -103,16 +102,23 @@ def draw_to_click(
     pictures.download(chart)
 
 
-def _ready(chart: alt.LayerChart | alt.Chart) -> alt.LayerChart | alt.Chart:
-    """The chart in the page's mode.
+class _Ready:
+    """What Streamlit asks of a chart: its spec, here in the page's mode.
 
-    Its spec is not held against Vega-Lite's schema at each view, which takes longer than drawing
+    The spec is not held against Vega-Lite's schema at each view, which takes longer than drawing
     it where a scale lists hundreds of names; tests hold it against that.
     """
-    drawn = charts.inked(chart, st.context.theme.type)
-    # Altair keeps what is set on a chart as part of its spec.
-    object.__setattr__(drawn, "to_dict", partial(drawn.to_dict, validate=False))
-    return drawn
+
+    def __init__(self, chart: alt.LayerChart | alt.Chart) -> None:
+        self._chart = chart
+
+    def to_dict(self) -> dict[str, Any]:
+        spec: dict[str, Any] = self._chart.to_dict(validate=False)
+        return charts.inked(spec, st.context.theme.type)
+
+
+def _ready(chart: alt.LayerChart | alt.Chart) -> alt.Chart:
+    return cast(alt.Chart, _Ready(chart))
 
 
 def clicked(key: str, parameter: str) -> dict[str, Any] | None:

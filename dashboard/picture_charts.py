@@ -5,7 +5,7 @@ from typing import cast
 import altair as alt
 import polars as pl
 
-from dashboard.charts import GREY, said, tooltips
+from dashboard.charts import GREY, drawn_once, layered, said, tooltips
 from dashboard.component_charts import HARMS, HELPS, most
 from dashboard.inside_charts import grid
 from dashboard.words import percent
@@ -14,6 +14,7 @@ _CELL, _AROUND = 16, 215
 _LONGEST = 14  # letters of a token's name
 
 
+@drawn_once
 def attention(rows: pl.DataFrame, name: str) -> alt.LayerChart:
     """One head on one prompt: tokens that look down, tokens that are looked at across.
 
@@ -44,6 +45,7 @@ def _token(position: str, token: str) -> pl.Expr:
     return pl.format("{} {}", position, text)
 
 
+@drawn_once
 def mlp_map(rows: pl.DataFrame, name: str) -> alt.LayerChart:
     """Similarity of all MLPs, the teacher's layers down and the student's across.
 
@@ -66,6 +68,7 @@ def mlp_map(rows: pl.DataFrame, name: str) -> alt.LayerChart:
     return grid(drawn, of, (0.0, 1.0), title, "Similarity, 0 to 1", tip)
 
 
+@drawn_once
 def cloud(rows: pl.DataFrame, name: str) -> alt.LayerChart:
     """Outputs of one MLP on its two first principal axes, the first token of a prompt apart.
 
@@ -101,8 +104,7 @@ def cloud(rows: pl.DataFrame, name: str) -> alt.LayerChart:
     ]
     n = rows["prompt_id"].n_unique()
     title = alt.Title(name, subtitle=f"a point a token of {n} prompts; measured")
-    chart = cast(alt.LayerChart, alt.layer(*layers, *lines))
-    return chart.properties(height=300, width="container", title=title)
+    return layered((*layers, *lines), height=300, title=title)
 
 
 def _share(rows: pl.DataFrame, column: str) -> str:

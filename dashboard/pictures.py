@@ -73,7 +73,7 @@ def svg(chart: alt.LayerChart | alt.Chart, made_at: datetime) -> bytes:
 
 def whole(chart: alt.LayerChart | alt.Chart, made_at: datetime) -> dict[str, Any]:
     """The chart's specification with what a page gives it, width and background, and its age."""
-    spec = charts.inked(chart, "light").to_dict()
+    spec = charts.inked(chart.to_dict(), "light")
     title: dict[str, Any] = spec.get("title") or {"text": " "}
     under = title.get("subtitle", [])
     lines = [under] if isinstance(under, str) else under

@@ -6,7 +6,7 @@ from typing import cast
 import altair as alt
 import polars as pl
 
-from dashboard.charts import FULL, GREY, PALE, said, tooltips
+from dashboard.charts import FULL, GREY, PALE, drawn_once, layered, said, tooltips
 from dashboard.rollout_text import LABEL_COLOURS, LETTERS
 from dashboard.words import TRANSFER, n_said, percent, signed
 
@@ -32,6 +32,7 @@ def pair_names(pairs: pl.DataFrame) -> dict[str, str]:
     }
 
 
+@drawn_once
 def breakdown(pairs: pl.DataFrame, shares: pl.DataFrame) -> alt.LayerChart:
     """Shares of the labels, a row a pair of `provenance` in its order, Teacher's beside its nulls.
 
@@ -118,10 +119,7 @@ def breakdown(pairs: pl.DataFrame, shares: pl.DataFrame) -> alt.LayerChart:
         subtitle=f"n = {pairs.height} pairs; measured" if pairs.height != 1 else "n = 1 pair",
         offset=34,
     )
-    chart = cast(alt.LayerChart, alt.layer(*layers))
-    return chart.properties(
-        height=_ROW * max(pairs.height, 1) + _AROUND, width="container", title=title
-    )
+    return layered(layers, height=_ROW * max(pairs.height, 1) + _AROUND, title=title)
 
 
 def _with_missing(
@@ -170,6 +168,7 @@ def _whisker(rows: pl.DataFrame, y: alt.Y, down: float, colour: str) -> list[alt
     ]
 
 
+@drawn_once
 def position(rows: pl.DataFrame, label: str, counted_by: str) -> alt.LayerChart:
     """Share of one label by position, right and wrong answers, with Wilson bands.
 
@@ -235,10 +234,10 @@ def position(rows: pl.DataFrame, label: str, counted_by: str) -> alt.LayerChart:
         f"{LETTERS[label]}  {label}, share of sentences",
         subtitle=f"{n_said(drawn['n_all'], 'sentence')}; measured",
     )
-    chart = cast(alt.LayerChart, alt.layer(*layers))
-    return chart.properties(height=210, width="container", title=title)
+    return layered(layers, height=210, title=title)
 
 
+@drawn_once
 def areas(rows: pl.DataFrame) -> alt.LayerChart:
     """How much more of each label right answers have than wrong ones, raw and within questions.
 
@@ -291,12 +290,11 @@ def areas(rows: pl.DataFrame) -> alt.LayerChart:
                 x, y, alt.TextValue("raw" if kind == "raw" else "within questions")
             ),
         ]  # fmt: skip
-    chart = cast(alt.LayerChart, alt.layer(*layers))
     title = alt.Title(
         "Do right answers have more of a label?",
         subtitle=f"{n_said(drawn['n_questions'], 'question')}; 95 % intervals; measured",
     )
-    return chart.properties(height=72 * len(LABELS) + 90, width="container", title=title)
+    return layered(layers, height=72 * len(LABELS) + 90, title=title)
 
 
 def _interval(column: str, says: Callable[[float | None], str]) -> pl.Expr:

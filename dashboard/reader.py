@@ -166,8 +166,8 @@ def _read(rollout: dict[str, Any], key: str) -> None:
     part = _part(sentences, rollout["first_divergence"], key)
     st.html(rollout_text.marked(part.iter_rows(named=True), rollout["first_divergence"]))
     st.caption(_counted(rollout))
-    with st.expander("Its sentences as a table"):
-        tables.show(part.with_columns(number=pl.col("sentence") + 1), headings.SENTENCES)
+    told = part.with_columns(number=pl.col("sentence") + 1)
+    tables.fold(told, headings.SENTENCES, "Its sentences as a table")
     tables.download(sentences, "sentence")
 
 

@@ -1,11 +1,19 @@
 """The charts of capability and the proxies R: the plane, profiles, and one trajectory."""
 
-from typing import cast
-
 import altair as alt
 import polars as pl
 
-from dashboard.charts import FULL, GREY, PALE, ROLE_SHAPES, colour, said, tooltips
+from dashboard.charts import (
+    FULL,
+    GREY,
+    PALE,
+    ROLE_SHAPES,
+    colour,
+    drawn_once,
+    layered,
+    said,
+    tooltips,
+)
 from dashboard.stability_words import BESIDE, COMPONENTS, MEANINGS
 from dashboard.step_text import OUTSIDE, VIOLATION
 
@@ -16,6 +24,7 @@ _NAME = "width < 500 ? datum.number : datum.student"  # a phone has no room for 
 _MOST_NAMES = 4  # names of more students would lie on each other
 
 
+@drawn_once
 def plane(students: pl.DataFrame) -> alt.LayerChart:
     """Each student's distance from its teacher: in K along, in R up; noise and envelope.
 
@@ -104,10 +113,10 @@ def plane(students: pl.DataFrame) -> alt.LayerChart:
         "Students against their teacher",
         subtitle=f"n = {drawn.height} students; 95 % intervals; measured",
     )
-    chart = cast(alt.LayerChart, alt.layer(*layers))
-    return chart.properties(height=430, width="container", title=title)
+    return layered(layers, height=430, title=title)
 
 
+@drawn_once
 def profile(rows: pl.DataFrame, teacher: str, student: str) -> alt.LayerChart:
     """Components of a teacher and one student, a bar each; `rows` of `stability_component`."""
     names = {name: f"{name}: {MEANINGS[name]}" for name in COMPONENTS if name not in BESIDE}
@@ -167,10 +176,10 @@ def profile(rows: pl.DataFrame, teacher: str, student: str) -> alt.LayerChart:
         subtitle=[f"pale: {teacher}; full: {student}", "lines: 95 % intervals; measured"],
         offset=26,
     )
-    chart = cast(alt.LayerChart, alt.layer(*layers))
-    return chart.properties(height=_ROW * len(names) + _AROUND, width="container", title=title)
+    return layered(layers, height=_ROW * len(names) + _AROUND, title=title)
 
 
+@drawn_once
 def burdens(steps: pl.DataFrame) -> alt.LayerChart:
     """Burden of each step beside its limit; above it is a violation, with its letter."""
     drawn = steps.drop_nulls("b").with_columns(
@@ -185,7 +194,7 @@ def burdens(steps: pl.DataFrame) -> alt.LayerChart:
         N={"text": "Arrives at", "said": "Burden", "said_limit": "Limit"}, Q={"b": "Exact"}
     )
     y = alt.Scale(domain=[0, max([0.5, *drawn["b"], *drawn["b_limit"]]) * 1.1], nice=False)
-    layers = alt.layer(
+    layers = (
         alt.Chart(drawn).mark_bar(size=16)
         .encode(x, alt.Y("zero:Q", title="Burden, 0 to 2", scale=y), y2=alt.Y2("b:Q"),
                 color=alt.Color("colour:N", scale=None), tooltip=tip),
@@ -198,9 +207,10 @@ def burdens(steps: pl.DataFrame) -> alt.LayerChart:
         "Burden of each step",
         subtitle=f"n = {drawn.height} steps; tick: the teacher's limit there; V: above it",
     )
-    return cast(alt.LayerChart, layers).properties(height=170, width="container", title=title)
+    return layered(layers, height=170, title=title)
 
 
+@drawn_once
 def load(steps: pl.DataFrame) -> alt.Chart:
     """Path load after each step: it never falls."""
     drawn = steps.drop_nulls("path_load").with_columns(number=pl.col("t") + 1)
@@ -220,6 +230,7 @@ def load(steps: pl.DataFrame) -> alt.Chart:
     )
 
 
+@drawn_once
 def region(steps: pl.DataFrame) -> alt.LayerChart:
     """Distance of each state from the model's own region, and the radius its load leaves."""
     drawn = steps.drop_nulls("distance").with_columns(
@@ -231,7 +242,7 @@ def region(steps: pl.DataFrame) -> alt.LayerChart:
     tip = tooltips(
         N={"text": "Arrives at"}, Q={"distance": "Distance", "radius": "Radius", "slack": "Ratio"}
     )
-    layers = alt.layer(
+    layers = (
         alt.Chart(drawn).mark_line(color=GREY, interpolate="step", strokeDash=[4, 3])
         .encode(x, y, tooltip=tip),
         alt.Chart(drawn).mark_point(filled=True, size=80, opacity=1)
@@ -243,7 +254,7 @@ def region(steps: pl.DataFrame) -> alt.LayerChart:
         "Feasible region",
         subtitle=f"n = {drawn.height} steps; dashed: the radius after that load; O: outside",
     )
-    return cast(alt.LayerChart, layers).properties(height=170, width="container", title=title)
+    return layered(layers, height=170, title=title)
 
 
 def _steps_axis(steps: pl.DataFrame, title: str | None) -> alt.X:

@@ -41,6 +41,14 @@ def show(frame: pl.DataFrame, headings: dict[str, Heading]) -> None:
         st.caption(f"The first {MOST_ROWS} of {frame.height:,} rows; the downloads have them all.")
 
 
+def fold(frame: pl.DataFrame, headings: dict[str, Heading], label: str) -> None:
+    """As `show`, behind a fold that is closed at first; what is closed is not even formatted."""
+    place = st.expander(label, key=f"fold-{label}", on_change="rerun")
+    if place.open:
+        with place:
+            show(frame, headings)
+
+
 def download(frame: pl.DataFrame, name: str) -> None:
     """Offer every column and the exact values as CSV and as Parquet, made when asked for."""
     with st.container(horizontal=True, width="content", gap="small"):

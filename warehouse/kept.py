@@ -28,46 +28,67 @@ from warehouse.location import LakeError, Location, explain, home
 from warehouse.relations import Relation, Views, define_as_of, relations, views
 from warehouse.tables import TABLES
 
-# Of a page's marts those that take long, and what several of them read. Records are never kept:
-# pages ask for those of one measurement.
+# Of a page's marts those that take long, and what several of them read. Records by prompt and by
+# sentence are not kept, nor are texts: pages ask for those of one measurement.
 KEPT = frozenset(
     {
+        "ablated_feature",
+        "aligned_pair",
         "brittleness_model",
         "brittleness_pair",
         "brittleness_verdict",
         "calibration_need",
         "centroid_crp",
+        "circuit",
+        "circuit_component",
+        "circuit_link",
         "claim",
         "component_effect",
         "cross_layer",
         "crosscoder",
+        "estimate_agreement",
         "evidence",
         "fisher",
         "functional_distance",
         "functional_fit",
         "gap",
+        "geometry_gain",
+        "geometry_verdict",
+        "head_score",
+        "holding",
         "latent_control",
         "latent_end",
+        "latent_feature",
         "latent_histogram",
+        "latent_place",
         "lineage",
         "lineage_edge",
         "lineage_layer",
         "lineage_node",
         "loudness_extreme",
+        "matched_component",
         "night",
         "night_model",
+        "noise_curve",
         "pair",
+        "patching",
+        "probe",
         "provenance",
         "provenance_breakdown",
         "provenance_correctness",
         "provenance_position",
+        "residual_by_role",
         "stability_component",
         "stability_hypothesis",
+        "stability_rollout",
         "stability_student",
+        "steered_direction",
+        "stg_crosscode",
         "stg_gap_shift",
         "stg_measurement",
         "stg_pair",
         "stg_task_measurement",
+        "stg_task_pair",
         "stg_template_distance",
         "stiffness",
         "structural_distance",
@@ -77,6 +98,8 @@ KEPT = frozenset(
         "triangle",
         "triangle_verdict",
         "winner_gap",
+        "word_geometry",
+        "word_geometry_gain",
     }
 )
 # Its rows of one measurement follow from that alone, and stay: only those of new ones are added.
@@ -87,6 +110,9 @@ _METHODS = {
     "stg_template_distance": ("template_distance",),
     "stg_measurement": ("*",),
     "stg_task_measurement": ("*",),
+    "stg_task_pair": ("*",),
+    "stg_crosscode": ("*",),
+    "holding": ("*",),
     "pair": ("*",),
 }
 # What every unit changes; a relation of known methods follows their complete measurements instead.

@@ -106,12 +106,11 @@ def _prompts(row: dict[str, object]) -> None:
             "Left: a bar a prompt, its first gap less the base's; line: twice its noise to either "
             "side. Right: in how many prompts each gap has the largest difference."
         )
-    with st.expander("Prompts and gaps as tables"):
-        tables.show(prompts, pair_headings.GAP_PROMPTS)
-        tables.show(gaps, pair_headings.GAPS)
-        with st.container(horizontal=True):
-            tables.download(prompts, "gap_prompt")
-            tables.download(gaps, "gap")
+    tables.fold(prompts, pair_headings.GAP_PROMPTS, "Prompts as a table")
+    tables.fold(gaps, pair_headings.GAPS, "Gaps as a table")
+    with st.container(horizontal=True):
+        tables.download(prompts, "gap_prompt")
+        tables.download(gaps, "gap")
 
 
 main()

@@ -99,9 +99,8 @@ def _weights(row: dict[str, Any]) -> None:
             "reach. Above it: the block comes from the base's."
         )
     if not layers.is_empty():
-        with st.expander("Blocks as a table"):
-            tables.show(layers, pair_headings.BLOCKS)
-            tables.download(layers, "lineage_layer")
+        tables.fold(layers, pair_headings.BLOCKS, "Blocks as a table")
+        tables.download(layers, "lineage_layer")
 
 
 def _skill(row: dict[str, Any]) -> None:

@@ -54,8 +54,7 @@ def main() -> None:
             "A teacher is claimed by a name, a card, a data set or a tag; no measurement is in it. "
             "Bytes are those of weights, configuration and tokenizer."
         )
-    with st.expander("All nights"):
-        tables.show(nights, headings.NIGHTS)
+    tables.fold(nights, headings.NIGHTS, "All nights")
     with st.container(horizontal=True):
         tables.download(_with_claims(found), "night_model")
         tables.download(nights, "night")

@@ -97,12 +97,11 @@ def _map(nodes: pl.DataFrame, edges: pl.DataFrame) -> None:
     )
     if found := st.session_state.get("on_map"):
         _clicked(nodes, edges, found["model_id"])
-    with st.expander("The map as tables"):
-        tables.show(shown.drop("y"), pair_headings.NODES)
-        tables.show(of_them, pair_headings.EDGES)
-        with st.container(horizontal=True):
-            tables.download(shown, "lineage_node")
-            tables.download(of_them, "lineage_edge")
+    tables.fold(shown.drop("y"), pair_headings.NODES, "The models of the map as a table")
+    tables.fold(of_them, pair_headings.EDGES, "Its lines as a table")
+    with st.container(horizontal=True):
+        tables.download(shown, "lineage_node")
+        tables.download(of_them, "lineage_edge")
 
 
 def _clicked(nodes: pl.DataFrame, edges: pl.DataFrame, model_id: str) -> None:

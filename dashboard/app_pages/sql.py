@@ -13,7 +13,7 @@ from warehouse.lake import LakeError
 from warehouse.workbench import Answer, stand_by
 
 MOST_SHOWN = 1_000  # rows of the table on the page; files have all
-SOON_S = 0.6  # an answer within this is shown at once, without a bar before it
+SOON_S = 0.15  # an answer within this is shown at once, without a bar before it
 PLACEHOLDER = "select derivative, family, median_non_max_x_eps from structural_scar order by 3 desc"
 STYLE = (
     "<style>.st-key-sql textarea {font-family: monospace; font-size: 0.9rem; min-height: 8rem}"
@@ -97,7 +97,7 @@ def write(sql: str) -> None:
     desk.of_session().sql = ""
 
 
-@st.fragment(run_every="0.5s")
+@st.fragment(run_every="0.25s")
 def under_way() -> None:
     """How long it runs already, with a way to stop it, until it is done."""
     at = desk.of_session()

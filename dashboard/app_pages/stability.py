@@ -350,8 +350,8 @@ def read(rollout: dict[str, Any]) -> None:
         live.draw(stability_charts.region(steps))
     else:
         st.markdown(escaped(steps["reason"][0] or "No region was fitted."))
-    with st.expander("Its steps as a table"):
-        tables.show(steps.with_columns(number=pl.col("t") + 1), stability_headings.STEPS)
+    told = steps.with_columns(number=pl.col("t") + 1)
+    tables.fold(told, stability_headings.STEPS, "Its steps as a table")
     tables.download(steps, "stability_step")
 
 

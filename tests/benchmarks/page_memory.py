@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _refresh(app: AppTest, number: int) -> None:
     if number % 20 == 0:
-        st.cache_data.clear()
+        st.cache_resource.clear()
     app.run()
     assert not app.exception
 

@@ -31,7 +31,7 @@ SCARS = {
 
 @pytest.fixture(autouse=True)
 def no_cache_of_another_test() -> None:
-    st.cache_data.clear()
+    st.cache_resource.clear()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 
+import altair as alt
 import polars as pl
 import pytest
 
@@ -87,10 +88,26 @@ def test_equal_labels_are_told_apart_by_their_id(filled):
     assert len(set(names.values())) == 4
 
 
-def test_a_chart_is_inked_for_its_mode(scars):
-    light, dark = (charts.inked(scars, mode).to_dict()["config"] for mode in ("light", "dark"))
+def test_a_chart_is_inked_for_its_mode():
+    spec = {"mark": "bar", "config": {"axisY": {"grid": False}, "axis": {"titleFontSize": 13}}}
+    light, dark = (charts.inked(spec, mode)["config"] for mode in ("light", "dark"))
     assert light["axisY"]["labelColor"] != dark["axisY"]["labelColor"]
-    assert charts.inked(scars, None) is scars
+    assert light["axisY"]["grid"] is False and light["axis"] == {"titleFontSize": 13}
+    assert spec["config"]["axisY"] == {"grid": False}
+    assert charts.inked(spec, None) is spec
+
+
+def test_a_chart_is_kept_for_the_same_rows_and_made_anew_for_others():
+    rows = pl.DataFrame({"x": range(60)})
+
+    @charts.drawn_once
+    def dots(frame: pl.DataFrame) -> alt.Chart:
+        return alt.Chart(frame).mark_point().encode(alt.X("x:Q"))
+
+    assert dots(rows) is dots(rows.clone())
+    # Far from both ends, where Streamlit's own fingerprint does not look.
+    other = rows.with_columns(x=pl.when(pl.col("x") == 30).then(-1).otherwise("x"))
+    assert dots(other).data["x"].to_list()[30] == -1
 
 
 def test_families_are_drawn_by_what_is_known_of_their_derivatives(filled):
