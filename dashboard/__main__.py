@@ -6,7 +6,7 @@ from pathlib import Path
 
 from streamlit.web import cli
 
-from warehouse import kept
+from warehouse import dictionary, kept
 
 APP = Path(__file__).with_name("app.py")
 
@@ -16,6 +16,12 @@ def arguments(given: list[str]) -> list[str]:
     return ["run", str(APP), *("--server.port" if word == "--port" else word for word in given)]
 
 
+def make_ready() -> None:
+    """Work out beforehand what the first view of a page would wait for."""
+    dictionary.described()
+    kept.keep_ready()
+
+
 if __name__ == "__main__":
-    threading.Thread(target=kept.keep_ready, daemon=True).start()
+    threading.Thread(target=make_ready, daemon=True).start()
     cli.main(arguments(sys.argv[1:]), prog_name="streamlit")

@@ -5,7 +5,6 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -46,6 +45,7 @@ def described() -> tuple[Described, ...]:
     connection = duckdb.connect()
     define_empty_lake(connection)
     Views(connection).define_all()
+    columns = columns_of_views(connection)
     views = {
         kind: [
             Described(
@@ -54,7 +54,7 @@ def described() -> tuple[Described, ...]:
                 relation.grain,
                 tuple(
                     (name, of, meaning_of(relation, name) or "")
-                    for name, of in columns_of(relation.name, connection)
+                    for name, of in columns[relation.name]
                 ),
             )
             for relation in relations("marts" if kind == "mart" else "staging").values()
@@ -81,10 +81,11 @@ def text() -> str:
     connection = duckdb.connect()
     define_empty_lake(connection)
     Views(connection).define_all()
+    columns = columns_of_views(connection)
     for title, kind in (("Marts", "marts"), ("Staging", "staging")):
         parts.append(f"\n## {title}\n")
         pages = relations("marts" if kind == "marts" else "staging").values()
-        parts += [_view_page(relation, connection) for relation in pages]
+        parts += [_view_page(relation, columns[relation.name]) for relation in pages]
     connection.close()
     parts.append("\n## Checks\n\nEach gives no row on a good lake.\n\n")
     for name in queries():
@@ -103,14 +104,16 @@ def meaning_of(relation: Relation, column: str) -> str | None:
     for known in (relation, *(every[name] for name in relation.reads if name in every)):
         if column in known.meanings:
             return known.meanings[column]
-    for table in TABLES.values():
-        for declared in table.columns:
-            if declared.name == column:
-                return declared.meaning
-    for other in every.values():
-        if column in other.meanings:
-            return other.meanings[column]
-    return None
+    return _declared_meanings().get(column) or next(
+        (other.meanings[column] for other in every.values() if column in other.meanings), None
+    )
+
+
+@cache
+def _declared_meanings() -> dict[str, str]:
+    """What a column means in the first table that has it."""
+    tables = reversed(TABLES.values())
+    return {column.name: column.meaning for table in tables for column in reversed(table.columns)}
 
 
 def _table_page(table: Table) -> str:
@@ -128,21 +131,24 @@ def _meaning(meaning: str, values: tuple[str, ...]) -> str:
     return f"{meaning}; one of {', '.join(values)}" if values else meaning
 
 
-def _view_page(relation: Relation, connection: duckdb.DuckDBPyConnection) -> str:
-    rows = [
-        f"| `{name}` | {kind} | {meaning_of(relation, name)} |"
-        for name, kind in columns_of(relation.name, connection)
-    ]
+def _view_page(relation: Relation, columns: list[tuple[str, str]]) -> str:
+    rows = [f"| `{name}` | {kind} | {meaning_of(relation, name)} |" for name, kind in columns]
     head = (
         f"\n### {relation.name}\n\n{relation.grain}\n\n| column | type | meaning |\n|---|---|---|\n"
     )
     return head + "\n".join(rows) + "\n"
 
 
-def columns_of(name: str, connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str]]:
-    """Name and type of a view's columns, in order."""
-    for row in connection.execute(f"describe {name}").fetchall():
-        yield str(row[0]), str(row[1])
+def columns_of_views(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[str, str]]]:
+    """Name and type of the columns of each view that is defined, in order."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    rows = connection.execute(
+        "select table_name, column_name, data_type from duckdb_columns() "
+        "where not internal order by table_name, column_index"
+    ).fetchall()
+    for view, name, kind in rows:
+        found.setdefault(str(view), []).append((str(name), str(kind)))
+    return found
 
 
 def main() -> int:

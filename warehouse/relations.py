@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Literal
@@ -24,7 +24,7 @@ _READ = re.compile(r"\b(?:from|join)\s+(\w+)")  # a column may be called like a 
 _COLUMN_LINE = re.compile(r"^-- (\w+): (.+)$")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Relation:
     """One SQL file."""
 
@@ -36,7 +36,7 @@ class Relation:
         """Its first line: 'One row per ...'."""
         return self.sql.partition("\n")[0].removeprefix("-- ")
 
-    @property
+    @cached_property
     def meanings(self) -> dict[str, str]:
         """Column to meaning, for the columns that the head of the file describes."""
         found: dict[str, str] = {}
@@ -47,7 +47,7 @@ class Relation:
                 found[match[1]] = match[2]
         return found
 
-    @property
+    @cached_property
     def reads(self) -> list[str]:
         """What stands after `from` and `join`, in order: views and tables among it."""
         return _READ.findall(self.query)

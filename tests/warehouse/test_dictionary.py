@@ -25,8 +25,9 @@ def test_every_column_of_every_view_is_documented():
     connection = duckdb.connect()
     define_empty_lake(connection)
     Views(connection).define_all()
+    columns = dictionary.columns_of_views(connection)
     for relation in (*relations("staging").values(), *relations("marts").values()):
-        names = [name for name, _ in dictionary.columns_of(relation.name, connection)]
+        names = [name for name, _ in columns[relation.name]]
         assert names and len(set(names)) == len(names)
         for name in names:
             assert dictionary.meaning_of(relation, name), f"{relation.name}.{name}"
