@@ -137,7 +137,7 @@ def mart(
     location = location or Location.from_env()
     if name not in relations("marts") or (store := _store(location, as_of)) is None:
         return read.mart(name, location, as_of=as_of, **equals)
-    return read.equal_rows(partial(store.frame, seen_since), store.columns, name, equals)
+    return read.equal_rows(partial(store.frame, seen_since=seen_since), store.columns, name, equals)
 
 
 def state(
@@ -234,8 +234,10 @@ class Store:
                 self._worker.close()
             self._connection.close()
 
-    def frame(self, seen_since: float | None, sql: str, values: Sequence[object]) -> pl.DataFrame:
-        """The answer to a question of relations, none of them older than this, or that, moment."""
+    def frame(
+        self, sql: str, values: Sequence[object], seen_since: float | None = None
+    ) -> pl.DataFrame:
+        """The answer to a question of relations, none of them older than this moment, or that."""
         try:
             asked = [name for name in re.findall(r"\w+", sql) if name in _names()]
             self.refresh([kept for name in asked for kept in _kept_below(name)], seen_since)
@@ -249,7 +251,7 @@ class Store:
     def columns(self, name: str) -> list[str]:
         """Names of a relation's columns, which only other SQL would change."""
         if name not in self._columns:
-            self._columns[name] = self.frame(None, f"from {name} limit 0", []).columns
+            self._columns[name] = self.frame(f"from {name} limit 0", []).columns
         return self._columns[name]
 
     def state(self, name: str, seen_since: float | None) -> str:

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -76,6 +77,17 @@ def test_what_is_new_shows_at_once(lake: Lake):
     assert set(kept.mart("structural_scar")["derivative"]) == {"llama-distilled", "llama-tuned"}
     lake.declare(_organism(), instead_of=None)
     assert kept.mart("structural_scar", derivative_id="llama-tuned")["is_distilled"].item() is False
+
+
+def test_a_look_at_the_lake_since_that_moment_is_enough(lake: Lake):
+    began = time.monotonic()
+    kept.mart("structural_scar", seen_since=began)
+    before = kept.state("structural_scar", seen_since=began)
+    add_derivative(lake, "llama-tuned", (1, 2, 3, 4))
+    assert kept.state("structural_scar", seen_since=began) == before
+    assert kept.mart("structural_scar", seen_since=began).height == 1
+    assert kept.mart("structural_scar", seen_since=time.monotonic()).height == 2
+    assert kept.state("structural_scar", seen_since=began) != before
 
 
 def test_what_a_mart_does_not_see_changes_neither_its_state_nor_its_table(
