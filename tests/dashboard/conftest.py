@@ -6,8 +6,10 @@ Structural vectors have one dimension, so a scar is a difference of two numbers;
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.ablations import add_ablations
 from tests.dashboard.comparing import add_pairs
@@ -131,10 +133,17 @@ def featured(home: Path, features_home: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("CICATRIX_HOME", str(features_home))
 
 
+def unfolded(app: AppTest, label: str) -> pd.DataFrame:
+    """The table behind a fold, which a click opens."""
+    app.session_state[f"fold-{label}"] = True
+    app.run()
+    (place,) = (one for one in app.expander if one.label == label)
+    return place.dataframe[0].value
+
+
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
     """Open a page of the app with controls from its address."""
-    from streamlit.testing.v1 import AppTest
 
     def opened(name: str = "families", **controls: str | list[str]) -> AppTest:
         app = AppTest.from_file(str(APP), default_timeout=30)

@@ -61,9 +61,9 @@ def test_a_chosen_component_shows_its_prompts_sorted_by_effect(ablated, page):
                component="0.0")  # fmt: skip
     assert not app.exception and not app.info
     # Mean 2 logits, the prompts 1.5, 0.5, -0.5 and -1.5 off it.
-    assert app.dataframe[1].value["Effect, logits"].tolist() == [3.5, 2.5, 1.5, 0.5]
-    assert app.dataframe[1].value["With it"].tolist() == [4.0] * N_PROMPTS
-    assert HOSTILE in app.dataframe[1].value["Clean text"][0]
+    assert app.dataframe[0].value["Effect, logits"].tolist() == [3.5, 2.5, 1.5, 0.5]
+    assert app.dataframe[0].value["With it"].tolist() == [4.0] * N_PROMPTS
+    assert HOSTILE in app.dataframe[0].value["Clean text"][0]
     assert "Without **0.0** student-label loses +2.00 (+1.75 to +2.25) logits" in said(app)
     assert "helps on 4 of 4 prompts. Rank 2 of 3" in said(app)
     assert app.query_params["component"] == "0.0"

@@ -6,6 +6,7 @@ import pytest
 
 from dashboard import circuit_links, inside_charts, picture_charts
 from tests.dashboard.ablations import CANNOT
+from tests.dashboard.conftest import unfolded
 from tests.dashboard.test_components_page import said
 from warehouse import read
 
@@ -147,7 +148,7 @@ def test_edges_stand_beside_the_circuit(ablated, page):
     app = page("components", task="numerals", view="Circuit")
     assert not app.exception
     assert "were not measured" not in said(app)
-    table = app.dataframe[0].value
+    table = unfolded(app, "The edges as a table")
     mine = table[table["Model"] == "teacher-label"]
     assert mine[["From", "To", "Points", "Kept"]].to_numpy().tolist() == [
         ["0.0", "0.mlp", -50.0, True], ["0.mlp", "output", -10.0, False],

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.dashboard.conftest import unfolded
 from tests.warehouse.making import add_unit, lineage_pair_row, weight_row
 from warehouse.lake import Lake
 
@@ -41,7 +42,7 @@ def test_weights_stand_block_by_block_beside_their_null(home, page):
     assert "**CHILD** from **BASE**: **SAME LINEAGE**" in text
     assert "Cosine 0.625, null 0.250" in text and "n = 2 of 2 matrices" in text
     assert "Not known: its sentences are not traced" in text
-    assert app.dataframe[0].value["Cosine"].tolist() == [0.75, 0.5]
+    assert unfolded(app, "Blocks as a table")["Cosine"].tolist() == [0.75, 0.5]
     bad = page("lineage", derivative="bad")
     assert not bad.exception and "**INCONCLUSIVE**. :small[its file holds quantised" in said(bad)
     assert "names what this lake does not hold" in said(page("lineage", derivative="nobody"))

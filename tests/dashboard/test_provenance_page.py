@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from dashboard import reader
+from tests.dashboard.conftest import unfolded
 from tests.dashboard.traces import HOSTILE, add_traces
 from warehouse import read
 from warehouse.lake import Lake
@@ -165,7 +166,7 @@ def test_a_sentence_says_its_label_and_three_probabilities_without_a_mouse(trace
     # First of those that the distilled model finds likelier than the teacher by more than 0.1.
     assert re.search(r"parts from the teacher ▸</span><span class='cx-s cx-Boosted'", html(app))
     assert html(app).count("parts from the teacher") == 1
-    table = app.dataframe[0].value
+    table = unfolded(app, "Its sentences as a table")
     assert table["Teacher"].iloc[1] == 0.875 and table["Text"].iloc[2] == HOSTILE
     assert table["Label"].isna().to_list() == [True, False, False, False, True, False]
 

@@ -6,6 +6,7 @@ from html import unescape
 import pytest
 
 from dashboard.stability_words import PROXY
+from tests.dashboard.conftest import unfolded
 from tests.dashboard.steps import HOSTILE, TEXT, add_steps
 from warehouse import checks, read
 from warehouse.lake import Lake, Location
@@ -141,7 +142,7 @@ def test_violations_are_marked_in_the_text(stepped, page):
         "Step 1 · burden 0.750, limit 0.500 · load 0.750\ndistance 1.00, radius 2.00"
     )
     assert "3 steps between 4 sentences: 2 above the teacher's limit (V), 2 outside" in said(app)
-    table = app.dataframe[0].value
+    table = unfolded(app, "Its steps as a table")
     assert table["Arrives at"][0] == HOSTILE and table["Burden"].to_list() == [0.75, 0.25, 1.5]
 
 
