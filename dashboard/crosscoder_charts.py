@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from dashboard.charts import drawn_once
+from dashboard.charts import drawn_once, tooltips
 
 FIGURES = {
     "fvu_base": "Variance unexplained, base",
@@ -70,26 +70,27 @@ def histogram(bins: pl.DataFrame) -> alt.Chart:
         .with_columns(pl.col("kind").replace_strict(_KINDS))
     )
     colours = alt.Scale(domain=list(_KINDS.values()), range=[OTHERS, GENUINE, NOT_BORNE_OUT])
+    n_latents = bins["n_latents"].sum()
+    title = alt.Title(
+        "Whose are the latents?", subtitle=f"n = {n_latents:,} live latents; measured"
+    )
+    x = alt.X(
+        "nrn_low:Q", bin="binned", title="NRN: 0 base-only, 0.5 shared, 1 distilled-only",
+        scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(tickCount=5),
+    )  # fmt: skip
+    # Its entries stand below each other: beside each other a phone cuts the last.
+    legend = alt.Legend(title=None, orient="top", columns=1)
     return (
-        alt.Chart(drawn, height=220, width="container")
+        alt.Chart(drawn, height=360, width="container", title=title)
         .mark_bar()
         .encode(
-            x=alt.X(
-                "nrn_low",
-                bin="binned",
-                title="NRN: 0 base-only, 0.5 shared, 1 distilled-only",
-                scale=alt.Scale(domain=[0, 1]),
+            x,
+            alt.X2("nrn_high"),
+            alt.Y("sum(value):Q", title="Latents"),
+            alt.Color("kind:N", scale=colours, legend=legend),
+            tooltip=tooltips(
+                N={"kind": "They are"},
+                Q={"nrn_low": "NRN from", "nrn_high": "to", "value": "Latents"},
             ),
-            x2=alt.X2("nrn_high"),
-            y=alt.Y("sum(value)", title="latents"),
-            color=alt.Color(
-                "kind", scale=colours, legend=alt.Legend(title=None, orient="top", columns=2)
-            ),
-            tooltip=[
-                alt.Tooltip("kind"),
-                alt.Tooltip("nrn_low"),
-                alt.Tooltip("nrn_high"),
-                alt.Tooltip("value", title="latents"),
-            ],
         )
     )
