@@ -9,7 +9,9 @@ st.set_page_config(page_title="Cicatrix", page_icon=":material/healing:", layout
 charts.enable_theme()
 
 pages = [
-    st.Page("app_pages/overview.py", title="Overview", icon=":material/map:", default=True),
+    st.Page(
+        "app_pages/overview.py", title="Overview", icon=":material/map:", url_path="", default=True
+    ),
     st.Page("app_pages/families.py", title="Families", icon=":material/account_tree:"),
     st.Page("app_pages/centroid.py", title="Centroid and CRP", icon=":material/scatter_plot:"),
     st.Page("app_pages/triangles.py", title="Triangles", icon=":material/change_history:"),
@@ -24,7 +26,15 @@ pages = [
     st.Page("app_pages/sql.py", title="SQL", icon=":material/terminal:"),
     st.Page("app_pages/runs.py", title="Runs", icon=":material/timer:"),
 ]
-page = st.navigation(pages, position="hidden")  # our own links stay in sight on a phone
+
+
+def overview() -> None:
+    """The first page's address is the bare one; who types its name is brought there."""
+    st.switch_page(pages[0], query_params=st.query_params.to_dict())
+
+
+# Hidden: our own links stay in sight on a phone.
+page = st.navigation([*pages, st.Page(overview)], position="hidden")
 if login.may_enter():
     live.show_links(pages)
     try:

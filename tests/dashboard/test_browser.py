@@ -273,6 +273,37 @@ def test_the_address_follows_the_controls_and_new_pairs_come_by_themselves(
     assert "llama-distilled" not in text(browser)
 
 
+def test_the_name_of_the_first_page_is_an_address_too(address, browser):
+    browser.get(address + "/overview?family=qwen2")
+    wait_for(lambda: "What is known, and what is new?" in text(browser), "the overview")
+    wait_for(lambda: browser.current_url == address + "/?family=qwen2", "its own address")
+
+
+def test_two_windows_keep_their_own_controls_and_both_show_what_is_new(address, browser, add_pair):
+    first = browser.current_window_handle
+    opened = {"qwen2": first}
+    browser.get(address + "/families?family=qwen2")
+    browser.switch_to.new_window("window")
+    opened["llama"] = browser.current_window_handle
+    look_like(browser, "light", 1280, 900)
+    try:
+        browser.get(address + "/families?family=llama")
+        for family, other in (("qwen2", "llama"), ("llama", "qwen2")):
+            browser.switch_to.window(opened[family])
+            wait_for(lambda: "Copy link" in text(browser), f"the window of {family}")
+            assert f"{other}-distilled" not in text(browser)
+        for family, window in opened.items():
+            add_pair(f"{family}-pruned", (7000, 7000, 7000, 8000))
+            browser.switch_to.window(window)
+            found = f"{family}-pruned lies 7,000 × ε"
+            wait_for(lambda found=found: found in text(browser), f"the new {family}", REFRESH_S)
+            assert browser.current_url.endswith(f"families?family={family}")
+    finally:
+        browser.switch_to.window(opened["llama"])
+        browser.close()
+        browser.switch_to.window(first)
+
+
 def test_the_reader_shows_its_text_as_text_and_its_link_reopens_it(traced_address, browser):
     address = traced_address
     answers = {"Breakdown": "llama-distilled: 75.0 % of its", "Teacher": "attributed to teacher-"}
