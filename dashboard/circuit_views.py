@@ -5,10 +5,10 @@ import streamlit as st
 
 from dashboard import address, circuit_charts, component_charts, headings, live, tables
 from dashboard.circuit_choice import CHOSEN, Chosen, Model
-from dashboard.circuit_words import brittle_chip, with_interval
+from dashboard.circuit_words import brittle_chip
 from dashboard.data import mart
 from dashboard.inside_views import command
-from dashboard.words import count, escaped, number, percent, signed
+from dashboard.words import count, escaped, number, percent, signed, with_interval
 
 MATCHINGS = ("greedy", "hungarian", "soft")
 MATCHED = {

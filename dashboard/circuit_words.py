@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from dashboard.words import ago, count, escaped, number, signed
+from dashboard.words import ago, count, escaped, number, signed, with_interval
 
 CHIPS = {  # verdicts of the mart `brittleness_verdict`
     "more brittle": ("orange", "trending_down"),
@@ -13,13 +13,6 @@ CHIPS = {  # verdicts of the mart `brittleness_verdict`
     "unknown": ("gray", "question_mark"),
 }
 Row = Mapping[str, Any]
-
-
-def with_interval(row: Row, name: str, says: Any = number) -> str:
-    """A number and its 95 %: 0.784 (0.771 to 0.793)."""
-    low, high = row[f"ci_low_{name}"], row[f"ci_high_{name}"]
-    interval = "" if low is None or high is None else f" ({says(low)} to {says(high)})"
-    return f"{says(row[name])}{interval}"
 
 
 def kept(aligned: Row | None, verdict: Row, now: datetime | None = None) -> str:

@@ -6,7 +6,16 @@ from typing import Any
 
 import polars as pl
 
-from dashboard.words import NOT_INTERPRETABLE, ago, count, escaped, newest, number, signed
+from dashboard.words import (
+    NOT_INTERPRETABLE,
+    ago,
+    count,
+    escaped,
+    newest,
+    number,
+    signed,
+    with_interval,
+)
 
 DIVERGENCES = {  # how the mart `centroid_crp` calls it: what it means
     "sign-oscillating": "prompts move to either side by more than their noise, and the means meet",
@@ -18,12 +27,6 @@ DIVERGENCES = {  # how the mart `centroid_crp` calls it: what it means
     NOT_INTERPRETABLE: "neither is above its floor, or a distance is not known",
 }
 DIVERGE = tuple(DIVERGENCES)[:4]
-
-
-def with_interval(row: Mapping[str, Any], value: str) -> str:
-    """A value of a row with its 95 % interval."""
-    ends = f"{number(row[f'ci_low_{value}'])} to {number(row[f'ci_high_{value}'])}"
-    return f"{number(row[value])} ({ends})"
 
 
 def where_they_diverge(pairs: pl.DataFrame, now: datetime | None = None) -> str:

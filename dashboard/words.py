@@ -1,7 +1,7 @@
 """Numbers, times and sentences as the pages say them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,6 +42,15 @@ def percent(share: float | None) -> str:
 def signed(value: float | None) -> str:
     """A difference with its sign: +0.218, −0.0970; 0 has none."""
     return f"+{number(value)}" if value is not None and value > 0 else number(value)
+
+
+def with_interval(
+    row: Mapping[str, Any], name: str, says: Callable[[float | None], str] = number
+) -> str:
+    """A number of a row and its 95 %, if that is known: 0.784 (0.771 to 0.793)."""
+    low, high = row[f"ci_low_{name}"], row[f"ci_high_{name}"]
+    interval = "" if low is None or high is None else f" ({says(low)} to {says(high)})"
+    return f"{says(row[name])}{interval}"
 
 
 def span(low: float | None, high: float | None) -> str:

@@ -5,8 +5,8 @@ import streamlit as st
 
 from dashboard import controls, distance_charts, live, pair_headings, pairs, tables
 from dashboard.data import mart, of_families
-from dashboard.pair_words import TRIANGLES, farther_than_strangers, triangle_chip, with_interval
-from dashboard.words import count, escaped, instant, newest, number
+from dashboard.pair_words import TRIANGLES, farther_than_strangers, triangle_chip
+from dashboard.words import count, escaped, instant, newest, number, with_interval
 
 MOST_DRAWN = 16
 
@@ -73,6 +73,8 @@ def main() -> None:
 def _one(row: dict[str, object]) -> None:
     st.markdown(f"**{escaped(str(row['derivative']))}** from {escaped(str(row['base']))}")
     st.markdown(triangle_chip(row))
+    if row["reason"] is not None:
+        st.markdown(f"Not measured: {escaped(str(row['reason']))}.")
     sides = [f"D {with_interval(row, 'd')}, floor {_number(row, 'self_baseline')}"]
     for which, name in (("primary", "primary_reference"), ("shared", "shared_comparator")):
         if row[name] is not None:

@@ -47,3 +47,26 @@ def test_latents_and_their_contexts(home, page):
     assert "Its latents may be read: why; on 50 tokens" in text
     assert ":orange-background[ wait]" in text  # latent 1 stands first: its NRN is the largest
     assert "base 4" in text and "distilled 76" in text  # 4 times the norms 1 and 19
+
+
+def test_a_latent_that_never_fired_and_a_hostile_token_do_not_break_the_page(home, page):
+    """One bad row: a dead latent without numbers; its neighbour's context holds markup."""
+    hostile = "evil `$x$` <script>*b*"
+    with Lake.open() as lake:
+        lake.add_models([model("b", label=hostile), model("d")])
+        options = json.dumps({"settings": {"sparsity": "batchtopk", "k": 8, "n_steps": 1}})
+        plan(lake, "c", "crosscoder", 2, {"base": "b", "distilled": "d"}, options=options)
+        lake.append_unit("c", "steps", {"crosscoder_step": [rows.step(0)]}, 1.0)
+        tables = {
+            "crosscoder_summary": [rows.summary(2, 0.5)],
+            "latent": [rows.latent(0), rows.dead(1)],
+            "latent_context": [rows.context(0, tokens=["So", hostile, ","])],
+            "latent_category": [rows.category()],
+        }
+        lake.append_unit("c", "latents", tables, 1.0)
+    app = page("crosscoder")
+    assert not app.exception and not app.error
+    assert "of 1 live latent," in said(app)
+    raw = "\n".join(str(element.value) for element in app.markdown)
+    assert "evil" in raw and hostile not in raw  # what Markdown would act on is escaped
+    assert app.dataframe[1].value["Latent"].to_list() == [0]

@@ -2,6 +2,10 @@
 
 import pytest
 
+from tests.dashboard.comparing import HOSTILE, add_pairs
+from tests.warehouse.making import add_distances, comparison, distance_row, model
+from warehouse.lake import Lake
+
 pytestmark = pytest.mark.slow  # whole pages are drawn
 
 
@@ -39,3 +43,25 @@ def test_the_address_restores_triangle_and_filter(compared, page):
     assert app.dataframe[-1].value["Derivative"].to_list() == ["CANCELLING"]
     none = page("triangles", verdict=["Break (robust)"])
     assert "No triangle in mode free is like this" in said(none) and not none.exception
+
+
+def test_a_triangle_whose_distance_was_refused_is_shown_beside_the_others(home, page):
+    """One bad row: a name that would be markup, and no number, only the reason why not."""
+    numbers = [name for name in distance_row("derivative") if "distance" in name]
+    refused = dict.fromkeys(numbers)
+    with Lake.open() as lake:
+        add_pairs(lake)
+        lake.add_models([model("odd", label=HOSTILE)])
+        rows = [
+            distance_row("derivative", reason="7 % of the gaps are exactly 0", **refused),
+            distance_row("reference"),
+        ]
+        others = {"base": "base", "reference": "other"}
+        add_distances(lake, "d-odd", {"derivative": "odd", **others}, rows)
+        lake.add_comparisons([comparison("odd", role, other) for role, other in others.items()])
+    app = page("triangles", derivative="odd")
+    assert not app.exception and "3 pairs:" in said(app)
+    assert "7 % of the gaps are exactly 0" in said(app)
+    table = app.dataframe[-1].value.set_index("Derivative")
+    assert table.loc[HOSTILE, ["D ∕ C to report", "D ∕ C"]].isna().all()
+    assert table.loc["AGREEING", "D ∕ C"] == 2.0
