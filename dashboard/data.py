@@ -1,7 +1,9 @@
 """What the pages ask of the lake, each answer kept until something newer is complete."""
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import polars as pl
 import streamlit as st
@@ -29,6 +31,11 @@ def mart(name: str, **equals: object) -> pl.DataFrame:
     key = (location.catalog, location.data, then, tuple(sorted(equals.items())), clock)
     state = kept.state(name, location, as_of=then, seen_since=began)
     return _kept(name, key, state, location, equals, then, began)
+
+
+def later(name: str, **equals: object) -> Callable[[], pl.DataFrame]:
+    """As `mart`, asked only when it is called, which may be after the page's run."""
+    return partial(kept.mart, name, Location.from_env(), as_of=as_of(), **equals)
 
 
 def as_of() -> datetime | None:

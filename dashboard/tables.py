@@ -49,8 +49,11 @@ def fold(frame: pl.DataFrame, headings: dict[str, Heading], label: str) -> None:
             show(frame, headings)
 
 
-def download(frame: pl.DataFrame, name: str) -> None:
-    """Offer every column and the exact values as CSV and as Parquet, made when asked for."""
+def download(frame: pl.DataFrame | Callable[[], pl.DataFrame], name: str) -> None:
+    """Offer every column and the exact values as CSV and as Parquet, made when asked for.
+
+    A function is asked for its rows then, too.
+    """
     with st.container(horizontal=True, width="content", gap="small"):
         for label, ending, mime, content in (
             (f"{name}.csv", "csv", "text/csv", as_csv),
@@ -58,7 +61,7 @@ def download(frame: pl.DataFrame, name: str) -> None:
         ):
             st.download_button(
                 label,
-                partial(content, frame),
+                partial(_made, content, frame),
                 file_name=f"cicatrix-{name}.{ending}",
                 mime=mime,
                 key=f"download-{name}.{ending}",
@@ -67,6 +70,12 @@ def download(frame: pl.DataFrame, name: str) -> None:
                 on_click="ignore",
                 help=f"Every column and the exact values: cicatrix-{name}.{ending}",
             )
+
+
+def _made(
+    content: Callable[[pl.DataFrame], bytes], frame: pl.DataFrame | Callable[[], pl.DataFrame]
+) -> bytes:
+    return content(frame() if callable(frame) else frame)
 
 
 def as_csv(frame: pl.DataFrame) -> bytes:

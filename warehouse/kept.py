@@ -58,7 +58,7 @@ KEPT = frozenset(
         "holding",
         "latent_control",
         "latent_end",
-        "latent_feature",
+        "latent_described",
         "latent_histogram",
         "latent_place",
         "lineage",

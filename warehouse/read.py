@@ -115,6 +115,7 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
             "crosscoder",
             "latent_control",
             "latent_end",
+            "latent_described",
             "latent_feature",
             "latent_histogram",
             "latent_place",

@@ -6,7 +6,7 @@ import polars as pl
 import streamlit as st
 
 from dashboard import controls, crosscoder_charts, feature_views, live, tables
-from dashboard.data import mart
+from dashboard.data import later, mart
 from dashboard.tables import Heading
 from dashboard.words import count, escaped, instant, number, signed, span
 
@@ -67,8 +67,9 @@ def main() -> None:
     _training(steps.filter(measurement_id=chosen))
     if found.is_empty():
         return
-    _latents(chosen)
-    _uses(found.row(0, named=True))
+    row = found.row(0, named=True)
+    _latents(chosen, row)
+    _uses(row)
     st.subheader("Over all pairs")
     feature_views.pairs()
     live.copy_link()
@@ -138,29 +139,33 @@ def _answer(row: dict[str, Any]) -> None:
             )
 
 
-def _latents(chosen: str) -> None:
+def _latents(chosen: str, row: dict[str, Any]) -> None:
     st.subheader("Latents")
     live.draw(crosscoder_charts.histogram(mart("latent_histogram", measurement_id=chosen)))
     ends = mart("latent_end", measurement_id=chosen)
     if ends.height:
         st.caption(f"Words that the {ends['n_per_end'].max()} latents at either end of NRN fire on")
         tables.show(ends, ENDS)
-    latents = mart("latent_feature", measurement_id=chosen).sort("nrn", descending=True)
-    live_ones = latents.filter(pl.col("nrn").is_not_null())
-    tables.show(live_ones, LATENTS)
-    tables.download(latents, "latents")
+    described = mart("latent_described", measurement_id=chosen).sort("nrn", descending=True)
+    tables.show(described, LATENTS)
+    if described.height < row["n_live"]:
+        st.caption(
+            f"Of {row['n_live']:,} live latents these {described.height:,} have stored contexts: "
+            "the ends of NRN, and what is genuinely distilled-only. The downloads have all latents."
+        )
+    tables.download(later("latent_feature", measurement_id=chosen), "latents")
+    if described.is_empty():
+        st.caption("No contexts of its latents are kept.")
+        return
     latent = st.selectbox(
         "Where a latent is most active",
-        live_ones["latent"].to_list(),
+        described["latent"].to_list(),
         key="latent",
         bind="query-params",
     )
     places = mart("latent_place", measurement_id=chosen, latent=latent).sort("rank")
-    if places.is_empty():
-        st.caption("No contexts of this latent are kept.")
-        return
-    for row in places.iter_rows(named=True):
-        st.markdown(_marked(row))
+    for place in places.iter_rows(named=True):
+        st.markdown(_marked(place))
     st.caption("Marked: where it fires; orange: the token it is kept for. ⏎ is a line break.")
 
 

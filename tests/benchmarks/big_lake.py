@@ -177,7 +177,16 @@ def _parts(folder: Path) -> dict[str, Part]:
             for add in adding:
                 add(lake)
         parts[name] = Part(name, {table: read.table(table, location) for table in TABLES})
-    return parts
+    by_hand = {
+        method
+        for name in HANDMADE
+        for method in parts[name].tables["measurement"]["method"]
+        if method != "rollout"  # the zoo's are also what its sentences are of
+    }
+    tables = dict(parts["zoo"].tables)
+    is_by_hand = pl.col("method").is_in(by_hand | {"stability_limits"})
+    tables["measurement"] = tables["measurement"].remove(is_by_hand)
+    return {**parts, "zoo": Part("zoo", tables)}
 
 
 def _copy_zoo(
