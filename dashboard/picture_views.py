@@ -51,7 +51,7 @@ def _heads(chosen: Chosen, shown: dict[str, list[str]], said: pl.DataFrame) -> N
     prompt = st.selectbox(
         "Prompt",
         prompts,
-        key="picture-prompt",
+        key="pattern-prompt",
         persist_state="page",
         format_func=prompts.__getitem__,
     )

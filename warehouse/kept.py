@@ -55,6 +55,7 @@ KEPT = frozenset(
         "geometry_gain",
         "geometry_verdict",
         "head_score",
+        "head_token",
         "holding",
         "latent_control",
         "latent_end",
