@@ -5,6 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dashboard import charts
+from tests.dashboard.comparing import HOSTILE
+from tests.dashboard.conftest import plan
+from tests.warehouse.making import comparison, model
 from warehouse import lake as lake_module
 from warehouse import read
 
@@ -63,6 +66,26 @@ def test_a_chosen_family_is_the_only_one_left(filled, page):
     app = page("families")
     app.button_group(key="family").set_value(["llama"]).run()
     assert app.dataframe[0].value["Family"].unique().tolist() == ["llama"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["families", "compare", "dossier", "overview"])
+def test_a_model_without_numbers_and_with_markup_in_its_name_breaks_no_page(filled, page, name):
+    """One bad row: every tau of it was refused, with a reason."""
+    filled.add_models([model("odd", label=HOSTILE, family="llama")])
+    plan(filled, "s-odd", "structural", 1, {"model": "odd"})
+    row = {
+        "seed": 0, "dim": 0, "prompt_id": "p0", "category": "science", "site": "A",
+        "n_tokens": 20, "tau": None, "tau_rerun": None, "reason": "its logits are not finite",
+    }  # fmt: skip
+    filled.append_unit("s-odd", "seed-0", {"structural_tau": [row]}, 2.0)
+    filled.add_comparisons([comparison("odd", "base", "llama-base")])
+    app = page(name, **({"derivative": "odd"} if name == "dossier" else {}))
+    assert not app.exception and not app.error
+    raw = "\n".join(str(element.value) for element in (*app.markdown, *app.caption))
+    assert HOSTILE not in raw
+    numbers = read.mart("structural_scar", derivative_id="llama-distilled")
+    assert numbers["median_non_max_x_eps"].item() == pytest.approx(420)  # the others stay
 
 
 def test_the_runs_page_tells_what_runs_and_what_failed(filled, page):
