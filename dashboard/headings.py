@@ -10,7 +10,9 @@ SUMMARY = {
     "structural_status": Heading(
         "Structure", None, "Median distance of the seeds but the largest, against 1 ε", 130
     ),
-    "min_non_max_x_eps": Heading("Scar from, × ε", number, "Smallest seed"),
+    "min_non_max_x_eps": Heading(
+        "Scar from, × ε", number, "|τ of it − τ of its base| ∕ 0.0001, smallest seed"
+    ),
     "max_non_max_x_eps": Heading("to, × ε", number, "Largest seed but one"),
     "max_seed": Heading("Largest seed", "{:.0f}".format, "The seed that is kept apart"),
     "max_seed_x_eps": Heading("its scar, × ε", number),
@@ -18,9 +20,11 @@ SUMMARY = {
     "functional_status": Heading(
         "Output", None, "Centroid or CRP distance against its floor, mode free", 130
     ),
-    "centroid_distance": Heading("Centroid, logits", number, "Distance of the mean templates"),
+    "centroid_distance": Heading(
+        "Centroid, logits", number, "‖mean over prompts of (t′ − t)‖, t the 20 gaps"
+    ),
     "centroid_floor": Heading("its floor", number, "Larger of self-baseline and sign-flip null"),
-    "crp_distance": Heading("CRP, logits", number, "Mean of the distances per prompt"),
+    "crp_distance": Heading("CRP, logits", number, "mean over prompts of ‖t′ − t‖, t the 20 gaps"),
     "crp_floor": Heading("floor of CRP", number, "Noise of the base's own text, split in halves"),
     "n_prompts": Heading("Prompts", "{:.0f}".format),
     "structural_reason": Heading("Why, structure"),
@@ -124,8 +128,8 @@ COMPONENTS = {
     "effect": Heading("Effect, logits", signed, "Lost when its mean stands in its place"),
     "ci_low_effect": Heading("95 % from", signed, "2.5 % of 10,000 resamples of the prompts"),
     "ci_high_effect": Heading("to", signed),
-    "drop_pct": Heading("Drop, %", number, "Of the mean logit difference, 0 to 100"),
-    "influence_max": Heading("Influence", number, "Effect over the largest, 0 where it harms"),
+    "drop_pct": Heading("Drop, %", number, "100 × effect ∕ mean logit difference, 0 to 100"),
+    "influence_max": Heading("Influence", number, "Effect ∕ largest effect, 0 where it harms"),
     "estimated_effect": Heading("Estimate, logits", signed, "Of attribution patching"),
     "is_in_circuit": Heading("In the circuit", None, "That may lose 20 %"),
     "n_prompts": Heading("Prompts, n", "{:,.0f}".format),
@@ -198,13 +202,17 @@ CIRCUITS = {
     "n_all_heads": Heading("of", "{:.0f}".format),
     "n_mlps": Heading("MLPs", "{:.0f}".format),
     "n_all_mlps": Heading("of ", "{:.0f}".format),
-    "completeness_pct": Heading("Completeness, %", number, "Retained when only it works"),
+    "completeness_pct": Heading(
+        "Completeness, %", number, "100 × logit difference of it alone ∕ the model's"
+    ),
     "ci_low_completeness_pct": Heading("95 % from", number),
     "ci_high_completeness_pct": Heading("to", number),
-    "necessity_pct": Heading("Necessity, %", number, "Retained when only the rest works"),
+    "necessity_pct": Heading(
+        "Necessity, %", number, "100 × logit difference of the rest ∕ the model's"
+    ),
     "ci_low_necessity_pct": Heading("95 % from ", number),
     "ci_high_necessity_pct": Heading("to ", number),
-    "jaccard": Heading("Jaccard", number, "Components shared with the circuit at 20 %"),
+    "jaccard": Heading("Jaccard", number, "|in both| ∕ |in either|, with the circuit at 20 %"),
     "n_prompts": Heading("Prompts, n", "{:,.0f}".format),
     "components": Heading("Components", " ".join, width=300),
 }
@@ -213,7 +221,7 @@ PATCHING = {
     "layer": Heading("Layer", "{:.0f}".format),
     "head": Heading("Head", "{:.0f}".format, "None: all of the layer's, or no heads at all"),
     "role": Heading("Patched at"),
-    "recovery": Heading("Recovery", signed, "1: as good as the clean run"),
+    "recovery": Heading("Recovery", signed, "(patched − corrupted) ∕ (clean − corrupted)"),
     "ci_low_recovery": Heading("95 % from", signed, "2.5 % of 10,000 resamples of the prompts"),
     "ci_high_recovery": Heading("to", signed),
     "mean_effect": Heading("Effect, logits", signed, "Patched less corrupted"),

@@ -11,11 +11,13 @@ PAIR = {
 CENTROID_CRP = {
     **PAIR,
     "divergence": Heading("They say", None, "How centroid and CRP diverge", 150),
-    "centroid_distance": Heading("Centroid, logits", number, "Distance of the mean templates"),
+    "centroid_distance": Heading(
+        "Centroid, logits", number, "‖mean over prompts of (t′ − t)‖, t the 20 gaps"
+    ),
     "ci_low_centroid_distance": Heading("95 % from", number, "Over prompts"),
     "ci_high_centroid_distance": Heading("to", number),
     "centroid_floor": Heading("its floor", number, "Larger of self-baseline and sign-flip null"),
-    "crp_distance": Heading("CRP, logits", number, "Mean of the distances per prompt"),
+    "crp_distance": Heading("CRP, logits", number, "mean over prompts of ‖t′ − t‖, t the 20 gaps"),
     "ci_low_crp_distance": Heading("95 % of CRP, from", number, "Over prompts"),
     "ci_high_crp_distance": Heading("to ", number),
     "crp_floor": Heading("floor of CRP", number, "Noise of the base's own text, split in halves"),
@@ -48,7 +50,7 @@ GAPS = {
     "n_prompts": Heading("Prompts, n", "{:.0f}".format),
     "mean_signed": Heading("Mean, logits", signed, "Differences with their signs"),
     "mean_abs": Heading("Mean size, logits", number, "Without them"),
-    "cancellation": Heading("Cancellation", number, "Mean size over size of the mean; 1: none"),
+    "cancellation": Heading("Cancellation", number, "mean of |x| ∕ |mean of x|; 1: none"),
     "cancellation_noise_p": Heading(
         "p of noise", number, "Share of draws of pure noise that cancel at least as much"
     ),
@@ -82,7 +84,9 @@ TRIANGLES = {
 EXTREMES = {
     "family": Heading("Family"),
     "loudest": Heading("Loudest", width=180),
-    "loudest_median_x_eps": Heading("its scar, × ε", number, "Median without the largest seed"),
+    "loudest_median_x_eps": Heading(
+        "its scar, × ε", number, "Median without the largest seed of |τ − τ of its base| ∕ 0.0001"
+    ),
     "loudest_low_x_eps": Heading("from", number, "Smallest seed"),
     "loudest_high_x_eps": Heading("to", number, "Largest seed but one"),
     "loudest_n_seeds": Heading("Seeds, n", "{:.0f}".format),

@@ -12,7 +12,7 @@ from dashboard.words import count, escaped, instant, number, signed, span
 
 LATENTS = {
     "latent": Heading("Latent"),
-    "nrn": Heading("NRN", number, "0 base-only, 0.5 shared, 1 distilled-only"),
+    "nrn": Heading("NRN", number, "‖distilled‖ ∕ (‖base‖ + ‖distilled‖) of its directions"),
     "latent_class": Heading("By NRN"),
     "is_genuine": Heading("Borne out", None, "of NRN above 0.9: whether latent scaling agrees"),
     "nu_eps": Heading("ν of the error", number, "base over distilled; genuine below 0.2"),

@@ -28,6 +28,7 @@ from tests.dashboard.ablations import add_ablations
 from tests.dashboard.features import add_features
 from tests.dashboard.insides import add_insides
 from tests.dashboard.steps import add_steps
+from tests.warehouse import night_rows
 from warehouse import read
 from warehouse.attach import connect
 from warehouse.lake import Lake, Location
@@ -100,6 +101,8 @@ _MOVED = {
     },
 }
 
+_N_NIGHTS = 60
+
 
 @dataclass(frozen=True)
 class Part:
@@ -159,8 +162,46 @@ def fill(location: Location, n_models: int, n_records: int) -> dict[str, int]:
         lock.close()
         connection.close()
     with Lake.open(location) as lake:
+        _add_nights(lake, 10 * n_models)
         lake.compact()
         return {name: int(lake.query(f"select count(*) from {name}").item()) for name in TABLES}
+
+
+def _add_nights(lake: Lake, n_found: int) -> None:
+    """A scan a night for 60 nights; of what they found one in ten is gated or failed."""
+    ends: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
+    states: list[dict[str, Any]] = []
+    scans = [
+        {
+            "night": night, "watchlist_sha256": "w", "byte_budget": 10**12, "host": "h",
+            "code_version": "0", "started_at": night_rows.AT + timedelta(days=night),
+        }
+        for night in range(1, _N_NIGHTS + 1)
+    ]  # fmt: skip
+    for scan in scans:
+        ended_at = scan["started_at"] + timedelta(hours=1)
+        ends.append(
+            {"night": scan["night"], "outcome": "done", "reason": None, "ended_at": ended_at}
+        )
+    for number in range(n_found):
+        night, repo = 1 + number % _N_NIGHTS, f"{MARK}/{number}"
+        became = {0: "gated", 1: "failed"}.get(number // _N_NIGHTS % 20, "measured")
+        found.append(night_rows.model(repo, "a", night, is_gated=became == "gated"))
+        names = ("gated",) if became == "gated" else ("queued", became)
+        states += [
+            night_rows.state(repo, "a", change, name, night, reason="made up")
+            for change, name in enumerate(names, 1)
+        ]
+    lake.add_rows("hub_scan", scans)
+    lake.add_rows("hub_scan_end", ends)
+    per_night = n_found // _N_NIGHTS
+    lake.add_rows(
+        "hub_listing",
+        [night_rows.listing(scan["night"], per_night, per_night) for scan in scans],
+    )
+    lake.add_rows("hub_model", found)
+    lake.add_rows("hub_state", states)
 
 
 def _parts(folder: Path) -> dict[str, Part]:
