@@ -13,7 +13,7 @@ from warehouse.lake import Location
 
 # Their states follow the clock too: a run without a sign for long turns silent with no new row.
 _FOLLOWS_THE_CLOCK = ("run", "run_unit")
-_CLOCK_S = 60
+_CLOCK_S = 60  # how old its answer may be; a run is silent after ten minutes
 AS_OF = "as_of"  # the control, in every address
 LOOKING_BACK = "looking_back"  # what it says, kept from page to page
 _BEGAN = "page_began"

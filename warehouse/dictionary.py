@@ -42,10 +42,7 @@ class Described:
 @cache
 def described() -> tuple[Described, ...]:
     """Every mart, then every table, then every staging view."""
-    connection = duckdb.connect()
-    define_empty_lake(connection)
-    Views(connection).define_all()
-    columns = columns_of_views(connection)
+    columns = columns_of_views()
     views = {
         kind: [
             Described(
@@ -61,7 +58,6 @@ def described() -> tuple[Described, ...]:
         ]
         for kind in ("mart", "staging")
     }
-    connection.close()
     tables = [
         Described(
             table.name,
@@ -78,15 +74,11 @@ def text() -> str:
     """The whole dictionary."""
     parts = [_HEAD, "\n## Tables\n"]
     parts += [_table_page(table) for table in TABLES.values()]
-    connection = duckdb.connect()
-    define_empty_lake(connection)
-    Views(connection).define_all()
-    columns = columns_of_views(connection)
+    columns = columns_of_views()
     for title, kind in (("Marts", "marts"), ("Staging", "staging")):
         parts.append(f"\n## {title}\n")
         pages = relations("marts" if kind == "marts" else "staging").values()
         parts += [_view_page(relation, columns[relation.name]) for relation in pages]
-    connection.close()
     parts.append("\n## Checks\n\nEach gives no row on a good lake.\n\n")
     for name in queries():
         files = relations("checks")
@@ -139,13 +131,16 @@ def _view_page(relation: Relation, columns: list[tuple[str, str]]) -> str:
     return head + "\n".join(rows) + "\n"
 
 
-def columns_of_views(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[str, str]]]:
-    """Name and type of the columns of each view that is defined, in order."""
+def columns_of_views() -> dict[str, list[tuple[str, str]]]:
+    """Name and type of the columns of each table and view, in order."""
     found: dict[str, list[tuple[str, str]]] = {}
-    rows = connection.execute(
-        "select table_name, column_name, data_type from duckdb_columns() "
-        "where not internal order by table_name, column_index"
-    ).fetchall()
+    with duckdb.connect() as connection:
+        define_empty_lake(connection)
+        Views(connection).define_all()
+        rows = connection.execute(
+            "select table_name, column_name, data_type from duckdb_columns() "
+            "where not internal order by table_name, column_index"
+        ).fetchall()
     for view, name, kind in rows:
         found.setdefault(str(view), []).append((str(name), str(kind)))
     return found

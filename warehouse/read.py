@@ -115,9 +115,9 @@ _METHODS_SEEN: dict[str, tuple[str, ...]] = {
             "crosscoder",
             "latent_control",
             "latent_end",
-            "latent_described",
             "latent_feature",
             "latent_histogram",
+            "latent_listed",
             "latent_place",
         ),  # fmt: skip
         ("crosscoder",),

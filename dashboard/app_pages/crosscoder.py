@@ -146,20 +146,22 @@ def _latents(chosen: str, row: dict[str, Any]) -> None:
     if ends.height:
         st.caption(f"Words that the {ends['n_per_end'].max()} latents at either end of NRN fire on")
         tables.show(ends, ENDS)
-    described = mart("latent_described", measurement_id=chosen).sort("nrn", descending=True)
-    tables.show(described, LATENTS)
-    if described.height < row["n_live"]:
+    listed = mart("latent_listed", measurement_id=chosen).sort("place")
+    foremost = listed.head(tables.MOST_ROWS)
+    tables.show(foremost, LATENTS)
+    if foremost.height < row["n_live"]:
         st.caption(
-            f"Of {row['n_live']:,} live latents these {described.height:,} have stored contexts: "
-            "the ends of NRN, and what is genuinely distilled-only. The downloads have all latents."
+            f"The first {foremost.height} of {row['n_live']:,} live latents by NRN; the downloads "
+            "have them all."
         )
     tables.download(later("latent_feature", measurement_id=chosen), "latents")
-    if described.is_empty():
+    with_contexts = listed.filter(pl.col("n_contexts") > 0)
+    if with_contexts.is_empty():
         st.caption("No contexts of its latents are kept.")
         return
     latent = st.selectbox(
         "Where a latent is most active",
-        described["latent"].to_list(),
+        with_contexts["latent"].to_list(),
         key="latent",
         bind="query-params",
     )

@@ -37,10 +37,13 @@ READING_S = {"sql": 2.0}
 class Direct:
     """The lake itself, in place of what is kept."""
 
-    mart = staticmethod(read.mart)
+    @staticmethod
+    def mart(name: str, location: Any = None, *, seen_since: Any = None, **asked: Any) -> Any:  # noqa: ARG004
+        """Rows as of now: nothing was seen before."""
+        return read.mart(name, location, **asked)
 
     @staticmethod
-    def state(name: str, location: Any = None, **instant: Any) -> str:
+    def state(name: str, location: Any = None, *, seen_since: Any = None, **instant: Any) -> str:  # noqa: ARG004
         """What a page took for a mart's state."""
         return str(read.newest(name, location, **instant))
 

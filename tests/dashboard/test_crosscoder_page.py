@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from dashboard import data
 from tests.dashboard.conftest import plan
 from tests.warehouse import crosscoder_rows as rows
 from tests.warehouse.making import model
@@ -47,6 +48,10 @@ def test_latents_and_their_contexts(home, page):
     assert "Its latents may be read: why; on 50 tokens" in text
     assert ":orange-background[ wait]" in text  # latent 1 stands first: its NRN is the largest
     assert "base 4" in text and "distilled 76" in text  # 4 times the norms 1 and 19
+    # Both stand in the table; contexts are stored of one.
+    assert app.dataframe[1].value["Latent"].to_list() == [1, 0]
+    assert app.selectbox(key="latent").options == ["1"]
+    assert data.later("latent_feature", measurement_id="c")().height == 2
 
 
 def test_a_latent_that_never_fired_and_a_hostile_token_do_not_break_the_page(home, page):
