@@ -87,7 +87,7 @@ def _timed(page: str) -> bool:
         later.append(_run(app))
         marks += marks_of(app)
         time.sleep(READING_S.get(page, 0.0))
-    said = [str(error.message) for error in (*app.exception, *app.error)]
+    said = [str(error.value) for error in (*app.exception, *app.error)]
     told = "; ".join(" ".join(line.split())[:80] for line in said)
     cells = (
         [max(first), *(_quantile(later, q) for q in (0.5, 0.95, 1.0))]
